@@ -1,0 +1,69 @@
+"""Every key of Redis, and the packed value of a user. `{p}` is the hash tag: one partition, one slot of a cluster."""
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+NEVER = (1 << 63) - 1
+"""An instant that does not come: the membership has no end by time alone."""
+
+SOFT = 1
+"""The turn at `turns_at` comes then or later: events since have pushed it out, and a sweep writes the exact one."""
+COMING = 2
+"""Not a member yet: becomes one at `turns_at` by time alone. Without it: a member until `turns_at`."""
+
+_RECORD = struct.Struct("<qqqB")
+RECORD_BYTES = _RECORD.size
+
+
+class MembershipRecord(NamedTuple):
+    """One segment of a user's packed value; instants are microseconds since 1970.
+
+    A record without `COMING` says: member, entered at `entered_at`, until just before `turns_at`.
+    A record with `COMING` says: no member, but one from `turns_at` on (`entered_at` is 0).
+    """
+
+    segment_id: int
+    entered_at: int
+    turns_at: int
+    flags: int
+
+
+def pack_records(records: Iterable[MembershipRecord]) -> bytes:
+    """The packed value of a user: fixed records of 25 bytes, little-endian, ascending by segment id."""
+    return b"".join(_RECORD.pack(*record) for record in records)
+
+
+def unpack_records(value: bytes) -> Iterator[MembershipRecord]:
+    """The records of a packed value. Raises struct.error when the length is no multiple of the record."""
+    return map(MembershipRecord._make, _RECORD.iter_unpack(value))
+
+
+def head_key(partition: int) -> bytes:
+    """`<epoch> <n>`: the owner's epoch and the number of its last script, as text."""
+    return b"{%d}:head" % partition
+
+
+def clock_key(partition: int) -> bytes:
+    """The partition's T: microseconds since 1970, as text."""
+    return b"{%d}:clock" % partition
+
+
+def applied_key(partition: int) -> bytes:
+    """`<log epoch> <next offset>`: what is visible, as text."""
+    return b"{%d}:applied" % partition
+
+
+def rebuilding_key(partition: int) -> bytes:
+    """Present while the partition's keys are being rewritten."""
+    return b"{%d}:rebuilding" % partition
+
+
+def user_key(partition: int, tenant: int, user_id: str) -> bytes:
+    """The packed memberships of one user; absent when there are none."""
+    return b"{%d}:user:%d:%s" % (partition, tenant, user_id.encode())
+
+
+def members_key(partition: int, tenant: int, segment_id: int) -> bytes:
+    """Sorted set, all scores 0: the user ids in a segment, for paging in lexical order."""
+    return b"{%d}:members:%d:%d" % (partition, tenant, segment_id)

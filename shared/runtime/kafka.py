@@ -1,0 +1,120 @@
+"""Thin edges to Kafka: the topics at start-up, and producers with the settings that our guarantees need."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+
+_TIMEOUT_S = 10
+
+
+class Topic(Protocol):
+    """A declared topic; `config` holds the settings to compare."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def partitions(self) -> int: ...
+    @property
+    def config(self) -> Mapping[str, str]: ...
+
+
+class WrongTopic(Exception):  # noqa: N818 - it names the thing
+    """Stop: the broker has a topic that differs from what we declare. The text names topic, expected and found."""
+
+
+class KafkaUnavailable(Exception):  # noqa: N818 - it names the thing
+    """Retry: the broker did not answer in time."""
+
+
+def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], replication_factor: int = 1) -> list[str]:
+    """Create the missing topics, refuse the different, and wait until all can be written.
+
+    Returns:
+        The names of the topics created.
+
+    Raises:
+        WrongTopic: a topic exists with other partitions or settings.
+        KafkaUnavailable: the broker does not answer within some seconds.
+    """
+    declared = list(topics)
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
+    try:
+        existing = set(admin.list_topics(timeout=_TIMEOUT_S).topics)
+        missing = [topic for topic in declared if topic.name not in existing]
+        _create(admin, missing, replication_factor)
+        _await_leaders(admin, declared)
+        faults = _partition_faults(admin, declared) + _config_faults(admin, declared)
+    except KafkaException as error:
+        raise KafkaUnavailable(f"Kafka at {bootstrap_servers}: {error.args[0].str()}") from error
+    if faults:
+        raise WrongTopic("; ".join(faults))
+    return [topic.name for topic in missing]
+
+
+def _create(admin: AdminClient, missing: list[Topic], replication_factor: int) -> None:
+    if not missing:
+        return
+    wanted = [NewTopic(t.name, t.partitions, replication_factor, config=dict(t.config)) for t in missing]
+    for future in admin.create_topics(wanted, operation_timeout=_TIMEOUT_S).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            # two services may start at once
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def _await_leaders(admin: AdminClient, declared: list[Topic]) -> None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        found = admin.list_topics(timeout=_TIMEOUT_S).topics
+        if all(t.name in found and all(p.leader >= 0 for p in found[t.name].partitions.values()) for t in declared):
+            return
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        time.sleep(0.05)  # between two questions to the broker; metadata has no notification
+
+
+def _partition_faults(admin: AdminClient, declared: list[Topic]) -> list[str]:
+    found = admin.list_topics(timeout=_TIMEOUT_S).topics
+    return [
+        f"topic {t.name}: {t.partitions} partitions expected, {len(found[t.name].partitions)} found"
+        for t in declared
+        if len(found[t.name].partitions) != t.partitions
+    ]
+
+
+def _config_faults(admin: AdminClient, declared: list[Topic]) -> list[str]:
+    resources = {ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in declared}
+    faults = []
+    for resource, future in admin.describe_configs(list(resources)).items():
+        found, topic = future.result(), resources[resource]
+        faults += [
+            f"topic {topic.name}: {key}={value} expected, {found[key].value} found"
+            for key, value in topic.config.items()
+            if found[key].value != value
+        ]
+    return faults
+
+
+def producer_config(bootstrap_servers: str, max_bytes: int, delivery_timeout_ms: int = 120_000) -> dict[str, object]:
+    """Settings of every producer of ours: idempotent, acks=all, partitioned as the Java clients do."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "linger.ms": 2,
+        "message.max.bytes": max_bytes,
+        "delivery.timeout.ms": delivery_timeout_ms,
+        "queue.buffering.max.messages": 1_000_000,
+        "log_level": 3,
+    }
+
+
+def new_producer(bootstrap_servers: str, max_bytes: int, delivery_timeout_ms: int = 120_000) -> Producer:
+    """A producer with `producer_config`."""
+    return Producer(producer_config(bootstrap_servers, max_bytes, delivery_timeout_ms))
