@@ -1,0 +1,55 @@
+"""Dead letters (topic `dead-letters`): messages nobody can use, with the key and value bytes as they were found.
+
+The message's key and value are the source's bytes, untouched (both may be absent); where they lay and why they were
+refused stands in the headers. To try one again, produce key and value to `source_topic`.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+MAX_REASON_CHARS = 1000
+"""A longer reason is cut: it may quote what the sender wrote, and the message must fit into the topic."""
+
+
+class DeadLetterOrigin(msgspec.Struct, frozen=True):
+    """Where a dead letter lay and why it was refused."""
+
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    reason: str
+    schema_version: int = SCHEMA_VERSION
+
+
+def dead_letter_headers(
+    source_topic: str, source_partition: int, source_offset: int, reason: str
+) -> list[tuple[str, bytes]]:
+    """The headers of a dead letter, in the form that aiokafka and confluent-kafka both take.
+
+    `reason` is one line for a person; what UTF-8 cannot hold (lone surrogates) is replaced.
+    """
+    return [
+        ("source_topic", source_topic.encode()),
+        ("source_partition", b"%d" % source_partition),
+        ("source_offset", b"%d" % source_offset),
+        ("reason", " ".join(reason[:MAX_REASON_CHARS].split()).encode(errors="replace")),
+        ("schema_version", b"%d" % SCHEMA_VERSION),
+    ]
+
+
+def read_dead_letter_headers(headers: Iterable[tuple[str, bytes]]) -> DeadLetterOrigin:
+    """The origin from a dead letter's headers. Raises ValueError when they are none of ours."""
+    texts = {name: value.decode() for name, value in headers}
+    try:
+        return DeadLetterOrigin(
+            source_topic=texts["source_topic"],
+            source_partition=int(texts["source_partition"]),
+            source_offset=int(texts["source_offset"]),
+            reason=texts["reason"],
+            schema_version=int(texts["schema_version"]),
+        )
+    except KeyError as missing:
+        raise ValueError(f"a dead letter without the header {missing}") from missing
