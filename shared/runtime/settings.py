@@ -14,6 +14,9 @@ SERVICE_PREFIXES = ("SHOAL_API_", "SHOAL_EVALUATOR_", "SHOAL_EXPORTER_")
 RUNNER_PREFIXES = ("SHOAL_DATA", "SHOAL_PORT_BASE", "SHOAL_TEST_")
 """Read by the local runner and the tests, never by a service."""
 
+ADDRESS_FIELDS = ("redis_url", "database_url")
+"""Addresses that several services share, each under one name; a service that needs none ignores them."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -39,10 +42,10 @@ class CommonSettings(BaseSettings):
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """The settings of this process. Raises InvalidSettings naming each key at fault."""
         prefix = str(cls.model_config["env_prefix"])
-        own = {field_key(cls, name) for name in cls.model_fields}
+        known = {field_key(cls, name) for name in (*cls.model_fields, *ADDRESS_FIELDS)}
         others = tuple(p for p in (*SERVICE_PREFIXES, *RUNNER_PREFIXES) if p != prefix)
         unknown = sorted(
-            key for key in environ if key.startswith("SHOAL_") and key not in own and not key.startswith(others)
+            key for key in environ if key.startswith("SHOAL_") and key not in known and not key.startswith(others)
         )
         faults = [f"{key}: unknown setting" for key in unknown]
         values = {name: environ[field_key(cls, name)] for name in cls.model_fields if field_key(cls, name) in environ}
@@ -60,5 +63,5 @@ class CommonSettings(BaseSettings):
 
 def field_key(settings: type[CommonSettings], field: str) -> str:
     """The environment variable of a field: common fields and addresses are shared by all services."""
-    shared = field in CommonSettings.model_fields or field in ("redis_url", "database_url")
+    shared = field in CommonSettings.model_fields or field in ADDRESS_FIELDS
     return ("SHOAL_" if shared else str(settings.model_config["env_prefix"])) + field.upper()
