@@ -1,0 +1,1 @@
+"""How Shoal is started: on one machine with Python alone (`local`), or in containers."""

@@ -1,0 +1,116 @@
+"""The three servers together: those whose addresses are given are used, the others are started."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.local.kafka import Kafka
+from deploy.local.ports import require_free
+from deploy.local.postgres import Postgres
+from deploy.local.process import ManagedProcess
+from deploy.local.secrets_file import Secrets
+from deploy.local.valkey import Valkey
+
+KAFKA_KEY = "SHOAL_KAFKA_BOOTSTRAP_SERVERS"
+REDIS_KEY = "SHOAL_REDIS_URL"
+DATABASE_KEY = "SHOAL_DATABASE_URL"
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the servers are; None: not given."""
+
+    kafka_bootstrap_servers: str | None = None
+    redis_url: str | None = None
+    database_url: str | None = None
+
+    @classmethod
+    def given(cls, environ: Mapping[str, str]) -> "Addresses":
+        """The addresses that the environment gives."""
+        return cls(environ.get(KAFKA_KEY) or None, environ.get(REDIS_KEY) or None, environ.get(DATABASE_KEY) or None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to start and how. `ports` as in `deploy.local.ports`; the settings are for tests."""
+
+    folder: Path
+    ports: Mapping[str, int]
+    port_base: int
+    given: Addresses = field(default_factory=Addresses)
+    kafka_settings: Mapping[str, str] = field(default_factory=dict)
+    postgres_options: Sequence[str] = ()
+
+
+class LocalServers:
+    """Starts what is not given, side by side, and stops it in order."""
+
+    def __init__(self, plan: Plan, secrets: Secrets) -> None:
+        ports, given, folder = plan.ports, plan.given, plan.folder
+        self._plan = plan
+        self._kafka = (
+            None
+            if given.kafka_bootstrap_servers
+            else Kafka(folder, ports["kafka"], ports["kafka-controller"], plan.kafka_settings)
+        )
+        self._valkey = None if given.redis_url else Valkey(folder, ports["valkey"], secrets.redis_password)
+        self._postgres = (
+            None
+            if given.database_url
+            else Postgres(folder, ports["postgres"], secrets.database_password, plan.postgres_options)
+        )
+
+    @property
+    def kafka_bootstrap_servers(self) -> str:
+        """`host:port` of Kafka."""
+        return self._plan.given.kafka_bootstrap_servers or (self._kafka.bootstrap_servers if self._kafka else "")
+
+    @property
+    def redis_url(self) -> str:
+        """The address of Valkey's database 0."""
+        return self._plan.given.redis_url or (self._valkey.url if self._valkey else "")
+
+    @property
+    def database_url(self) -> str:
+        """The address of PostgreSQL's database."""
+        return self._plan.given.database_url or (self._postgres.url if self._postgres else "")
+
+    @property
+    def processes(self) -> list[ManagedProcess]:
+        """The servers running here."""
+        owners = (self._postgres, self._valkey, self._kafka)
+        found = [owner.process for owner in owners if owner is not None]
+        return [process for process in found if process is not None and process.pid is not None]
+
+    def start(self) -> None:
+        """Start all at once and return when all answer; on a fault stop those that came up.
+
+        Raises:
+            LocalRunError: one line about the first that failed.
+        """
+        require_free(self._ports_needed(), self._plan.port_base)
+        starters: list[Callable[[], None]] = [s.start for s in (self._kafka, self._valkey, self._postgres) if s]
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            faults = [f.exception() for f in [pool.submit(start) for start in starters]]
+        fault = next((fault for fault in faults if fault is not None), None)
+        if fault is not None:
+            self.stop()
+            raise fault
+
+    def stop(self) -> None:
+        """Stop them: Kafka, Valkey, PostgreSQL."""
+        with contextlib.ExitStack() as stack:  # each is stopped whatever happens to the others
+            for server in (self._postgres, self._valkey, self._kafka):
+                if server is not None:
+                    stack.callback(server.stop)
+
+    def _ports_needed(self) -> dict[str, int]:
+        names = {
+            "kafka": self._kafka,
+            "kafka-controller": self._kafka,
+            "valkey": self._valkey,
+            "postgres": self._postgres,
+        }
+        return {name: self._plan.ports[name] for name, server in names.items() if server is not None}
