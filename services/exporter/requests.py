@@ -15,11 +15,16 @@ NOT_AVAILABLE = "exports are not available yet"
 class Record(Protocol):
     """A message as a consumer gives it."""
 
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
 
 
 class Outgoing(NamedTuple):

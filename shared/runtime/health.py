@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 
@@ -38,7 +40,10 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        # create_server lengthens the text of the system's error
+        known = error.errno in errno.errorcode
+        cause = os.strerror(error.errno) if known and error.errno else error.strerror or str(error)
+        raise CannotListen(f"cannot listen on {host}:{port}: {cause}") from error
 
 
 class HealthServer:

@@ -67,9 +67,14 @@ async def test_signals_stay_with_the_process() -> None:
 
 async def test_a_port_in_use_is_named(served: Served) -> None:
     second = HealthServer("127.0.0.1", served.server.port, dict, metrics.EXPORTER)
-    with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{served.server.port}: Address already in use"):
+    with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{served.server.port}: Address already in use$"):
         await second.start()
     await second.stop()
+
+
+async def test_an_unknown_host_is_named() -> None:
+    with pytest.raises(CannotListen, match=r"^cannot listen on no\.such\.host\.invalid:0: .*[Nn]ame"):
+        await HealthServer("no.such.host.invalid", 0, dict, metrics.EXPORTER).start()
 
 
 async def test_stopping_frees_the_port_even_with_a_connection_open(served: Served) -> None:

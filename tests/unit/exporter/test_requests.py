@@ -1,0 +1,56 @@
+"""What the exporter answers: an honest `failed` to a request, a dead letter with the reason to anything else."""
+
+from typing import NamedTuple
+
+import pytest
+
+from services.exporter.requests import NOT_AVAILABLE, answer
+from shared.contracts.dead_letter import read_dead_letter_headers
+from shared.contracts.export_request import ExportRequest, encode_export_request, export_request_key
+from shared.contracts.progress import Progress, decode_progress
+
+
+class Message(NamedTuple):
+    """A message as a consumer gives it."""
+
+    key: bytes | None
+    value: bytes | None
+    topic: str = "export-requests"
+    partition: int = 2
+    offset: int = 17
+
+
+def test_a_request_is_answered_as_failed_with_the_reason_under_its_own_key() -> None:
+    request = ExportRequest(export_id=8, outbox_id=21, tenant=1, segment_id=5, format="csv")
+    given = answer(Message(export_request_key(8), encode_export_request(request)))
+    assert (given.topic, given.key, given.headers) == ("progress", b"8", [])
+    assert given.value is not None
+    assert decode_progress(given.value) == Progress(
+        kind="export", id=8, outbox_id=21, status="failed", error=NOT_AVAILABLE
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "no value"),
+        (b"", "not an export request"),
+        (b"\xff\xfe", "not an export request"),
+        (b'{"export_id": 8', "not an export request"),
+        (b"[" * 5000, "not an export request"),
+        (b'{"export_id": "8", "outbox_id": 1, "tenant": 1, "segment_id": 5, "format": "csv"}', "$.export_id"),
+        (b'{"export_id": 8, "outbox_id": 1, "tenant": 1, "segment_id": 5, "format": "xls"}', "$.format"),
+        (
+            b'{"export_id": 8, "outbox_id": 1, "tenant": 1, "segment_id": 5, "format": "csv", "schema_version": 2}',
+            "schema_version 2 is newer than 1",
+        ),
+    ],
+)
+def test_what_is_no_request_becomes_a_dead_letter_with_its_bytes_and_the_reason(
+    value: bytes | None, reason: str
+) -> None:
+    given = answer(Message(b"8", value))
+    assert (given.topic, given.key, given.value) == ("dead-letters", b"8", value)
+    origin = read_dead_letter_headers(given.headers)
+    assert (origin.source_topic, origin.source_partition, origin.source_offset) == ("export-requests", 2, 17)
+    assert reason in origin.reason
