@@ -59,9 +59,19 @@ def rebuilding_key(partition: int) -> bytes:
     return b"{%d}:rebuilding" % partition
 
 
+def user_prefix(partition: int) -> bytes:
+    """What all `user_key`s of a partition begin with; `<tenant>:<user id>` follows."""
+    return b"{%d}:user:" % partition
+
+
 def user_key(partition: int, tenant: int, user_id: str) -> bytes:
     """The packed memberships of one user; absent when there are none."""
     return b"{%d}:user:%d:%s" % (partition, tenant, user_id.encode())
+
+
+def members_prefix(partition: int) -> bytes:
+    """What all `members_key`s of a partition begin with; `<tenant>:<segment id>` follows."""
+    return b"{%d}:members:" % partition
 
 
 def members_key(partition: int, tenant: int, segment_id: int) -> bytes:
