@@ -1,0 +1,264 @@
+"""Events on the wire: one strict reading for REST bodies and for the topic `events`."""
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from shared.domain.errors import InvalidEvent
+from shared.domain.event import Event
+from shared.domain.times import occurred_at_of, parse_time
+
+MAX_BATCH = 500
+MAX_PAYLOAD_BYTES = 32_768
+MAX_PAYLOAD_DEPTH = 16
+
+_UserId = Annotated[str, Meta(min_length=1, max_length=256)]
+_EventType = Annotated[str, Meta(min_length=1, max_length=128)]
+_EventId = Annotated[str, Meta(min_length=1, max_length=128)]
+_Tenant = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class EventMessage(msgspec.Struct, gc=False, omit_defaults=True):
+    """One event as it is sent. `tenant` is part of the topic's values only; 0 stands for none."""
+
+    user_id: _UserId
+    event_type: _EventType
+    occurred_at: str | None = None
+    payload: dict[str, Any] = {}
+    event_id: _EventId | None = None
+    anonymous_id: str | None = None
+    tenant: _Tenant = 0
+
+
+def decode_event(value: bytes) -> EventMessage:
+    """The event of a value of the topic `events`. Raises InvalidEvent for whatever is none, and nothing else."""
+    message = _decode(value)
+    if message.tenant == 0:
+        raise InvalidEvent("tenant", "is missing: the integer id of a tenant")
+    return message
+
+
+def decode_track(body: bytes) -> EventMessage:
+    """The event of a REST body, without a tenant. Raises InvalidEvent for whatever is none, and nothing else."""
+    if b'"tenant"' in body or b"\\u" in body:
+        return _without_tenant(body)
+    return _decode(body)
+
+
+def decode_track_batch(body: bytes) -> list[EventMessage | InvalidEvent]:
+    """The events of a REST body {"events": [...]}, each or what is wrong with it, in their order.
+
+    Raises:
+        InvalidEvent: the envelope is wrong: no list of 1 to 500.
+    """
+    try:
+        raws = _batch_decoder.decode(body).events
+    except RecursionError:
+        raise InvalidEvent("events", "nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise InvalidEvent("events", _envelope_fault(error)) from None
+    return [_track_or_fault(bytes(raw)) for raw in raws]
+
+
+def encode_event(message: EventMessage, tenant: int) -> bytes:
+    """The value of the topic `events`."""
+    message.tenant = tenant
+    return _encoder.encode(message)
+
+
+def to_event(message: EventMessage, received_at_us: int, offset: int) -> Event:
+    """The event at its place in the log.
+
+    Args:
+        message: as decoded.
+        received_at_us: the broker's append time, in microseconds.
+        offset: the place in the partition.
+
+    Raises:
+        InvalidEvent: it occurred more than an hour after it was received.
+    """
+    text = message.occurred_at
+    return Event(
+        message.user_id,
+        message.event_type,
+        received_at_us if text is None else occurred_at_of(parse_time(text), received_at_us),
+        received_at_us,
+        offset,
+        message.payload,
+        message.event_id,
+    )
+
+
+class _Batch(msgspec.Struct):
+    events: Annotated[list[Raw], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class _WithoutTenant(msgspec.Struct):
+    """Every key of an event but `tenant`, which a REST body may hold like any unknown key."""
+
+    user_id: _UserId
+    event_type: _EventType
+    occurred_at: str | None = None
+    payload: dict[str, Any] = {}
+    event_id: _EventId | None = None
+    anonymous_id: str | None = None
+
+
+class _PayloadText(msgspec.Struct):
+    payload: Raw | UnsetType = UNSET
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(EventMessage)
+_batch_decoder = msgspec.json.Decoder(_Batch)
+_payload_decoder = msgspec.json.Decoder(_PayloadText)
+
+_LONG_TEXT = 8_192
+"""Below it a payload cannot pass its limit, not even when its numbers are written out (1e9 as 1000000000.0)."""
+_LONG_NUMBER = 309
+"""Digits of the shortest integer that no double holds."""
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+
+
+_MAX_DOUBLE_BITS = 1_000
+
+_RULES = {
+    "user_id": "a string of 1 to 256 characters",
+    "event_type": "a string of 1 to 128 characters",
+    "occurred_at": "a time: YYYY-MM-DD, then optionally THH:MM[:SS[.ffffff]] and Z or +HH:MM",
+    "payload": "an object",
+    "event_id": "a string of 1 to 128 characters",
+    "anonymous_id": "a string",
+    "tenant": "the integer id of a tenant",
+}
+_AT = re.compile(r"at `\$\.([a-z_]+)(.*)`")
+_MISSING = re.compile(r"missing required field `([a-z_]+)`")
+
+
+def _decode(text: bytes) -> EventMessage:
+    try:
+        if not text.isascii():
+            text.decode()
+        if b"\\u" in text or b"\0" in text:
+            _check_characters(text)
+        message = _typed(text)
+        if len(text) >= _LONG_NUMBER or text.count(b"{") + text.count(b"[") > MAX_PAYLOAD_DEPTH + 1:
+            _check_payload(message.payload, text)
+    except UnicodeDecodeError:
+        raise InvalidEvent("event", "is not valid UTF-8") from None
+    except RecursionError:
+        raise InvalidEvent("event", "is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise _fault(str(error)) from None
+    except (msgspec.MsgspecError, OverflowError) as error:
+        raise InvalidEvent("event", f"is not valid JSON: {error}") from None
+    if message.occurred_at is not None:
+        _check_time(message.occurred_at)
+    return message
+
+
+def _check_time(text: str) -> None:
+    instant = parse_time(text)
+    if instant is None:
+        raise InvalidEvent("occurred_at", f"must be {_RULES['occurred_at']}")
+    if instant < 0:
+        raise InvalidEvent("occurred_at", "must not be before 1970-01-01")
+
+
+def _typed(text: bytes) -> EventMessage:
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError as error:
+        # of duplicate keys the last wins: one before it may be of any type
+        try:
+            return msgspec.convert(msgspec.json.decode(text), EventMessage)
+        except msgspec.ValidationError:
+            raise error from None
+
+
+def _without_tenant(body: bytes) -> EventMessage:
+    """A REST body that may hold the key `tenant`, to be ignored whatever its value."""
+    try:
+        keys = msgspec.json.decode(body, type=dict[str, Raw])
+    except RecursionError:
+        raise InvalidEvent("event", "is nested too deeply") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _decode(body)
+    if "tenant" not in keys:
+        return _decode(body)
+    del keys["tenant"]
+    return _decode(msgspec.json.encode(keys))
+
+
+def _track_or_fault(body: bytes) -> EventMessage | InvalidEvent:
+    try:
+        return decode_track(body)
+    except InvalidEvent as fault:
+        return fault
+
+
+def _fault(error: str) -> InvalidEvent:
+    """Our words for a wrong type, length or absence."""
+    missing = _MISSING.search(error)
+    if missing:
+        return InvalidEvent(missing[1], f"is missing: {_RULES[missing[1]]}")
+    at = _AT.search(error)
+    if at is None:
+        return InvalidEvent("event", "must be a JSON object")
+    if at[2]:
+        return InvalidEvent(at[1], "holds a number that is not finite as a double")
+    return InvalidEvent(at[1], f"must be {_RULES[at[1]]}")
+
+
+def _envelope_fault(error: Exception) -> str:
+    if isinstance(error, msgspec.ValidationError):
+        return f"must be a list of 1 to {MAX_BATCH} events"
+    return f"the body is not valid JSON: {error}"
+
+
+def _check_characters(text: bytes) -> None:
+    """Refuse U+0000 and lone surrogates, wherever they stand and however they are written."""
+    if b"\0" in text:
+        raise InvalidEvent("event", "holds U+0000")
+    end_of_high = -1
+    for escape in _ESCAPE.finditer(text):
+        code = int(escape[1], 16) if escape[1] else -1
+        if code == 0:
+            raise InvalidEvent("event", "holds U+0000")
+        is_low = 0xDC00 <= code <= 0xDFFF
+        if is_low != (end_of_high == escape.start()):
+            raise InvalidEvent("event", "holds a lone surrogate")
+        end_of_high = escape.end() if 0xD800 <= code <= 0xDBFF else -1
+    if end_of_high >= 0:
+        raise InvalidEvent("event", "holds a lone surrogate")
+
+
+def _check_payload(payload: dict[str, Any], text: bytes) -> None:
+    """Refuse what is too deep or too long, and integers that no double holds."""
+    _check_value(payload, 1)
+    if len(text) < _LONG_TEXT:
+        return
+    sent = _payload_decoder.decode(text).payload
+    # as sent, and as it is written again: the next reader measures that
+    if sent is not UNSET and max(len(bytes(sent)), len(_encoder.encode(payload))) > MAX_PAYLOAD_BYTES:
+        raise InvalidEvent("payload", f"must be at most {MAX_PAYLOAD_BYTES} bytes of JSON text")
+
+
+def _check_value(value: Any, depth: int) -> None:
+    if type(value) is int:
+        if value.bit_length() > _MAX_DOUBLE_BITS:
+            _check_finite(value)
+    elif type(value) is dict or type(value) is list:
+        if depth > MAX_PAYLOAD_DEPTH:
+            raise InvalidEvent("payload", f"must be nested at most {MAX_PAYLOAD_DEPTH} deep")
+        for child in value.values() if type(value) is dict else value:
+            _check_value(child, depth + 1)
+
+
+def _check_finite(number: int) -> None:
+    try:
+        float(number)
+    except OverflowError:
+        raise InvalidEvent("payload", "holds a number that is not finite as a double") from None

@@ -1,0 +1,161 @@
+"""Reading a definition from JSON values, with every fault named, and its identity."""
+
+import hashlib
+import json
+from typing import Any, cast
+
+import msgspec
+
+from shared.domain.comparison import COUNT_OPERATORS, RECENCY_OPERATORS, CountOperator, RecencyOperator
+from shared.domain.condition import (
+    LOGICS,
+    METRICS,
+    Condition,
+    Definition,
+    EventCount,
+    Group,
+    Item,
+    Logic,
+    Metric,
+    Monetary,
+    Recency,
+)
+from shared.domain.errors import Fault, InvalidDefinition
+from shared.domain.numbers import MICRO
+from shared.domain.reader import Reader
+from shared.domain.window import UNITS_US
+
+MAX_ITEMS = 100
+MAX_DEPTH = 5
+MAX_CONDITIONS = 200
+
+__all__ = ["MAX_CONDITIONS", "MAX_DEPTH", "MAX_ITEMS", "Definition", "fingerprint", "parse_definition"]
+
+
+def parse_definition(raw: object) -> Definition:
+    """The tree of a definition.
+
+    Args:
+        raw: the decoded JSON of a definition.
+
+    Raises:
+        InvalidDefinition: with all faults, each with its JSON path and what would be right.
+    """
+    parser = _Parser()
+    definition = parser.group(raw, "$", depth=1)
+    if parser.conditions > MAX_CONDITIONS:
+        message = f"at most {MAX_CONDITIONS} conditions in all, here are {parser.conditions}"
+        parser.faults.insert(0, Fault("$", message))
+    if parser.faults or definition is None:
+        raise InvalidDefinition(parser.faults)
+    return definition
+
+
+def fingerprint(definition: Definition) -> str:
+    """Content identity: equal for definitions that say the same, however their JSON is written. 32 hex digits."""
+    # json, not msgspec: it writes integers of any size
+    canonical = json.dumps(msgspec.to_builtins(definition), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+class _Parser:
+    """Walks the JSON once and gathers faults; a part with a fault yields None and the walk goes on."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.conditions = 0
+
+    def item(self, raw: object, path: str, depth: int) -> Item | None:
+        if isinstance(raw, dict) and "type" not in raw and ("logic" in raw or "conditions" in raw):
+            return self.group(raw, path, depth)
+        self.conditions += 1
+        return self.condition(raw, path)
+
+    def group(self, raw: object, path: str, depth: int) -> Group | None:
+        if not isinstance(raw, dict):
+            self.faults.append(Fault(path, 'must be an object {"logic": "AND" | "OR", "conditions": [...]}'))
+            return None
+        if depth > MAX_DEPTH:
+            self.faults.append(Fault(path, f"groups nest to depth {MAX_DEPTH} at most"))
+            return None
+        reader = Reader(raw, path, self.faults)
+        logic = reader.choice("logic", LOGICS)
+        items = self._items(reader, depth)
+        negate = reader.flag("negate")
+        reader.refuse_unknown("a group has logic, conditions, negate")
+        if reader.failed or any(item is None for item in items):
+            return None
+        return Group(cast(Logic, logic), cast("tuple[Item, ...]", items), negate)
+
+    def _items(self, reader: Reader, depth: int) -> tuple[Item | None, ...]:
+        raw = reader.take("conditions", "a list of 1 to 100 conditions or groups")
+        if raw is None:
+            return ()
+        if not isinstance(raw, list):
+            reader.fault("conditions", f"must be a list of 1 to {MAX_ITEMS} conditions or groups")
+            return ()
+        if not 1 <= len(raw) <= MAX_ITEMS:
+            reader.fault("conditions", f"must hold 1 to {MAX_ITEMS} conditions or groups, here are {len(raw)}")
+        path = f"{reader.path}.conditions"
+        return tuple(self.item(child, f"{path}[{index}]", depth + 1) for index, child in enumerate(raw[:MAX_ITEMS]))
+
+    def condition(self, raw: object, path: str) -> Condition | None:
+        if not isinstance(raw, dict):
+            self.faults.append(Fault(path, "must be an object: a condition with a type, or a group with a logic"))
+            return None
+        reader = Reader(raw, path, self.faults)
+        kind = reader.choice("type", tuple(_CONDITIONS))
+        if kind is None:
+            return None
+        read, keys = _CONDITIONS[kind]
+        condition = read(reader)
+        reader.refuse_unknown(f"{kind} has {keys}")
+        return None if reader.failed else condition
+
+
+def _event_count(reader: Reader) -> Condition | None:
+    event_type = reader.event_type()
+    operator = reader.choice("operator", COUNT_OPERATORS)
+    micro = reader.number("value", "an integer >= 0")
+    if micro is not None and (micro < 0 or micro % MICRO):
+        reader.fault("value", "must be an integer >= 0")
+    window = reader.window(required=False)
+    negate = reader.flag("negate")
+    if reader.failed:
+        return None
+    length = None if window is None else window[0]
+    return EventCount(event_type, cast(CountOperator, operator), cast(int, micro) // MICRO, length, negate)
+
+
+def _recency(reader: Reader) -> Condition | None:
+    event_type = reader.event_type()
+    operator = reader.choice("operator", RECENCY_OPERATORS)
+    window = reader.window(required=True)
+    negate = reader.flag("negate")
+    if reader.failed or window is None:
+        return None
+    return Recency(event_type, cast(RecencyOperator, operator), *window, negate)
+
+
+def _monetary(reader: Reader) -> Condition | None:
+    event_type = reader.event_type()
+    name = reader.property()
+    metric = reader.choice("metric", METRICS)
+    operator = reader.choice("operator", COUNT_OPERATORS)
+    micro = reader.number("value", "a number")
+    window = reader.window(required=False)
+    negate = reader.flag("negate")
+    if reader.failed:
+        return None
+    length = None if window is None else window[0]
+    return Monetary(
+        event_type, name, cast(Metric, metric), cast(CountOperator, operator), cast(int, micro), length, negate
+    )
+
+
+_WINDOWS = f"one of {', '.join(UNITS_US)}"
+_CONDITIONS: dict[str, tuple[Any, str]] = {
+    "event_count": (_event_count, f"type, event_type, operator, value, {_WINDOWS}, negate"),
+    "recency": (_recency, f"type, event_type, operator, {_WINDOWS}, negate"),
+    "monetary": (_monetary, f"type, event_type, property, metric, operator, value, {_WINDOWS}, negate"),
+}

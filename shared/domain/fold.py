@@ -1,0 +1,46 @@
+"""Taking one event into a user's state."""
+
+from shared.domain.event import Event
+from shared.domain.plan import EventPlan
+from shared.domain.times import DAY_US
+from shared.domain.user_state import Slots, UserState
+
+REPEAT_US = DAY_US
+"""An event whose id the user had less than this before is dropped."""
+
+MAX_EVENT_IDS = 10_000
+"""Ids remembered of one user; beyond it the oldest are forgotten."""
+
+
+def is_repeat(state: UserState, event: Event) -> bool:
+    """Whether the user had this event's id less than 24 h before; remembers it either way.
+
+    To be called once for each event with an `event_id`, in log order, before anything else.
+    """
+    event_id, received_at = event.event_id, event.received_at
+    if event_id is None:
+        return False
+    event_ids = state.event_ids
+    before = event_ids.pop(event_id, None)
+    event_ids[event_id] = received_at
+    forgotten = received_at - REPEAT_US
+    while event_ids:
+        oldest = next(iter(event_ids))
+        if event_ids[oldest] > forgotten and len(event_ids) <= MAX_EVENT_IDS:
+            break
+        del event_ids[oldest]
+    return before is not None and received_at - before < REPEAT_US
+
+
+def fold(plan: EventPlan, slots: Slots, event: Event) -> None:
+    """Add the event to every slot of its type that counts from its offset or before.
+
+    Not repeatable: the caller folds each offset once.
+    """
+    offset = event.offset
+    for key, since, zero, add, _, _ in plan.slots:
+        if since <= offset:
+            partial = slots.get(key)
+            if partial is None:
+                partial = slots[key] = zero()
+            add(partial, event)

@@ -1,0 +1,38 @@
+"""Numbers of payloads and definitions, as integers of 1e-6, so that a sum does not depend on the order of its terms."""
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+MICRO = 1_000_000
+"""Micro-units in one."""
+LIMIT = 1e15
+"""A number of this size or more is mistyped in a payload and refused in a definition."""
+
+_EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN)
+_ONE = Decimal(1)
+
+
+def to_micro_units(value: float) -> int | None:
+    """The number in units of 1e-6, rounded half-even from its shortest decimal form; None at 1e15 or more.
+
+    Not finite: None. A boolean is no number; the caller sorts it out.
+    """
+    if not -LIMIT < value < LIMIT:
+        return None
+    if type(value) is not float:
+        return int(value) * MICRO
+    scaled = value * 1e6
+    nearest = round(scaled)
+    # The product and the shortest decimal form are each within 2^-53 of the double, together below 0.0003 here:
+    # away from a half the nearest integer is the answer.
+    if -1e12 < scaled < 1e12 and -0.499 < scaled - nearest < 0.499:
+        return nearest
+    # Decimals of at most 15 digits map to different doubles, so this one is the shortest form itself.
+    if -1e15 < nearest < 1e15 and nearest / 1e6 == value:
+        return nearest
+    return micro_units_by_definition(value)
+
+
+def micro_units_by_definition(value: float) -> int:
+    """The same for a finite double by decimal arithmetic alone: the meaning, slow."""
+    scaled = _EXACT.multiply(Decimal(repr(value)), Decimal(MICRO))
+    return int(scaled.quantize(_ONE, context=_EXACT))

@@ -1,0 +1,97 @@
+"""Instants: integer microseconds since 1970 (UTC), and the one strict function that reads them from text."""
+
+import re
+from datetime import UTC, datetime
+
+from shared.domain.errors import InvalidEvent
+
+SECOND_US = 1_000_000
+HOUR_US = 3_600 * SECOND_US
+DAY_US = 24 * HOUR_US
+
+AHEAD_US = HOUR_US
+"""How far ahead of its receipt an event may lie: a fast client clock. Such an event is set to its receipt."""
+
+_GRAMMAR = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)"
+    r"(?:[T ]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,6}))?)?"
+    r"(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))?)?",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+
+# Events of one second share all but the end of their text, and each text is read twice (checked, then used).
+_CACHE_SIZE = 16_384
+_seen: dict[str, int] = {}
+_seconds: dict[str, int] = {}
+_SECOND_CHARS = len("2026-01-31T12:00:00")
+
+
+def parse_time(text: str) -> int | None:
+    """The instant of a text, or None when it is no time.
+
+    A time is exactly `YYYY-MM-DD`, optionally followed by `T` or one space and `HH:MM[:SS[.f]]` (f: 1 to 6 digits)
+    and then optionally `Z` or an offset `+HH:MM`. A date alone is midnight; no offset is UTC.
+    """
+    known = _seen.get(text)
+    if known is not None:
+        return known
+    second = _seconds.get(text[:_SECOND_CHARS])
+    instant = None if second is None else _with_tail(second, text[_SECOND_CHARS:])
+    if instant is None:
+        instant = _parse(text)
+        if instant is None:
+            return None
+    if len(_seen) >= _CACHE_SIZE:
+        _seen.clear()
+    _seen[text] = instant
+    return instant
+
+
+def _with_tail(second: int, tail: str) -> int | None:
+    """The instant of a known UTC second and the usual ends of a text; None for the unusual."""
+    if tail in ("Z", ""):
+        return second
+    digits = tail[1:-1]
+    if tail[0] == "." and tail[-1] == "Z" and len(digits) <= 6 and digits.isascii() and digits.isdigit():
+        return second + int(digits.ljust(6, "0"))
+    return None
+
+
+def _parse(text: str) -> int | None:
+    match = _GRAMMAR.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, offset_hour, offset_minute = match.groups()
+    try:
+        ordinal = datetime(int(year), int(month), int(day), tzinfo=UTC).toordinal()
+    except ValueError:
+        return None
+    seconds = int(hour or 0) * 3600 + int(minute or 0) * 60 + int(second or 0)
+    whole = (ordinal - _EPOCH) * DAY_US + seconds * SECOND_US
+    if second is not None:
+        if len(_seconds) >= _CACHE_SIZE:
+            _seconds.clear()
+        _seconds[text[:_SECOND_CHARS]] = whole
+    instant = whole + (int(fraction.ljust(6, "0")) if fraction else 0)
+    if sign is None:
+        return instant
+    offset = int(offset_hour) * HOUR_US + int(offset_minute) * 60 * SECOND_US
+    return instant - offset if sign == "+" else instant + offset
+
+
+def occurred_at_of(occurred_at: int | None, received_at: int) -> int:
+    """When an event counts as having happened: never after its receipt, so that none lies ahead of its own step.
+
+    Raises:
+        InvalidEvent: `occurred_at` is before 1970 or more than an hour after `received_at`.
+    """
+    if occurred_at is None:
+        return received_at
+    if occurred_at <= received_at:
+        if occurred_at < 0:
+            raise InvalidEvent("occurred_at", "must not be before 1970-01-01")
+        return occurred_at
+    if occurred_at > received_at + AHEAD_US:
+        raise InvalidEvent("occurred_at", "must not be more than 1 hour after the event was received")
+    return received_at

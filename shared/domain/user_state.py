@@ -1,0 +1,73 @@
+"""Everything kept of one user, and its stored form."""
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+NEVER = (1 << 63) - 1
+"""An instant that does not come."""
+
+Partial = list[int]
+"""The partial value of one aggregate: a flat list of integers that merges with others of its kind."""
+
+Slots = dict[str, Partial]
+"""Partials by slot key; an absent slot is a zero."""
+
+
+class Membership(msgspec.Struct, array_like=True, gc=False):
+    """What was last published of one membership; instants are microseconds since 1970."""
+
+    version: int
+    member: bool
+    entered_at: int
+    turns_at: int
+    flags: int
+    generation: int
+    sequence: int
+    recheck_at: int
+
+
+class UserState(msgspec.Struct, array_like=True, gc=False):
+    """The state of one user. The order of the fields is the stored form: append only.
+
+    wake_at: the earliest instant at which time alone may need work on this user.
+    applied_offset: the highest offset folded; a replay at or below it changes nothing.
+    epoch: the owner that wrote the record. pub: the publish number of the last published turn.
+    as_of: the instant of the last evaluation; no later one is earlier.
+    memberships: by segment id. event_ids: id -> received_at, oldest first, of 24 h. unsent: changes not
+    known to be sent, each with the number of its publication and its encoded form.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    wake_at: int = NEVER
+    applied_offset: int = -1
+    epoch: int = 0
+    pub: int = 0
+    as_of: int = 0
+    slots: dict[str, list[int]] = {}
+    memberships: dict[int, Membership] = {}
+    event_ids: dict[str, int] = {}
+    unsent: list[tuple[int, bytes]] = []
+
+
+_encoder = msgspec.msgpack.Encoder()
+# not strict: a decimal text is read where an integer is expected
+_decoder = msgspec.msgpack.Decoder(UserState, strict=False)
+
+
+def encode_state(state: UserState) -> bytes:
+    """The msgpack of a state. Integers of more than 64 bits, which msgpack lacks, are written as decimal text."""
+    try:
+        return _encoder.encode(state)
+    except OverflowError:
+        slots = {key: list(map(_storable, partial)) for key, partial in state.slots.items()}
+        return _encoder.encode(msgspec.structs.replace(state, slots=slots))
+
+
+def decode_state(value: bytes) -> UserState:
+    """A state from its msgpack. Raises msgspec.MsgspecError when it is none of ours."""
+    return _decoder.decode(value)
+
+
+def _storable(number: int) -> int | str:
+    return number if -(1 << 63) <= number < 1 << 63 else str(number)
