@@ -139,11 +139,12 @@ class Watchdog:
             self._beats[part] = now_s
 
 
-def end_now(line: str) -> None:
-    """Write where every thread stands and, last, `line` to stderr; end the process with code 70, whatever hangs."""
+def end_now(line: str, *, traces: bool = True) -> None:
+    """Write where every thread stands (`traces`) and, last, `line` to stderr; end the process with code 70."""
     # A full pipe must not hold up the end: without blocking, what does not fit is lost.
     os.set_blocking(_STDERR, False)
-    faulthandler.dump_traceback(_STDERR, all_threads=True)
+    if traces:
+        faulthandler.dump_traceback(_STDERR, all_threads=True)
     with contextlib.suppress(OSError):
         os.write(_STDERR, f"{line}\n".encode())
     os._exit(EXIT_STOOD_STILL)

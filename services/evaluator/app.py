@@ -1,0 +1,152 @@
+"""One evaluator worker: everything wired, started in order, stopped in order."""
+
+import asyncio
+import logging
+import os
+import socket
+from typing import Any
+
+from confluent_kafka import Consumer, TopicCollection
+from confluent_kafka.admin import AdminClient
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from services.evaluator.agents import EvaluatorApp, add_agent, new_faust_app
+from services.evaluator.assignment import Assignment
+from services.evaluator.catalog import Catalog
+from services.evaluator.membership_writer import refuse_unfit
+from services.evaluator.producer import LoopProducer
+from services.evaluator.settings import EvaluatorSettings
+from services.evaluator.standstill import CommitWatch, follow_worker
+from services.evaluator.sweep import Sweep
+from shared.contracts.topics import DEAD_LETTERS_MAX_BYTES, EVENTS, declare
+from shared.runtime import metrics
+from shared.runtime.clock import SystemClock
+from shared.runtime.health import HealthServer
+from shared.runtime.kafka import ensure_topics, new_producer
+from shared.runtime.process import Watchdog, end_now
+
+log = logging.getLogger(__name__)
+
+HEADROOM_BYTES = 65_536
+"""A dead letter is its source's bytes and some headers."""
+STOP_S = 20
+
+
+class Unfit(Exception):  # noqa: N818 - it names the thing
+    """Stop: a server is set up so that our guarantees cannot hold. The text names it."""
+
+
+class Evaluator:
+    """A worker process."""
+
+    def __init__(self, settings: EvaluatorSettings) -> None:
+        self._settings = settings
+        self._watchdog = Watchdog(settings.standstill_s, "evaluator")
+        self._clock = SystemClock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._health = HealthServer(settings.host, settings.port, self._parts, metrics.EVALUATOR)
+        self._faust: EvaluatorApp
+        self._assignment: Assignment
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set. Raises Unfit, WrongTopic, KafkaUnavailable, CannotListen."""
+        settings = self._settings
+        topics = declare(settings.partitions)
+        await asyncio.to_thread(ensure_topics, settings.kafka_bootstrap_servers, topics, settings.replication_factor)
+        admin = AdminClient(self._client())
+        redis: Redis = Redis.from_url(settings.redis_url)
+        await self._refuse_unfit(redis)
+        log_epoch = await asyncio.to_thread(_topic_id, admin)
+        producer = LoopProducer(new_producer(settings.kafka_bootstrap_servers, DEAD_LETTERS_MAX_BYTES + HEADROOM_BYTES))
+        self._watchdog.arm("the event loop")
+        self._watchdog.arm("the reader of commands")
+        self._watchdog.arm("joining the group")
+        catalog = Catalog(self._new_consumer(tells_ends=True), lambda: self._watchdog.beat("the reader of commands"))
+        self._assignment = Assignment(
+            producer,
+            catalog,
+            redis,
+            self._new_consumer,
+            self._watchdog,
+            self._clock,
+            partitions=settings.partitions,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            log_epoch=log_epoch,
+            end=lambda why: end_now(f"evaluator: {why}", traces=False),
+        )
+        self._faust = new_faust_app(settings)
+        self._faust.assignment, self._faust.commits = self._assignment, CommitWatch(self._watchdog)
+        add_agent(self._faust)
+        self._watchdog.start()
+        await self._health.start()
+        sweep = Sweep(self._assignment, admin, self._clock, settings.sweep_interval_s)
+        self._spawn(sweep.run(lambda: self._watchdog.beat("the event loop")))
+        self._spawn(follow_worker(self._faust, self._watchdog))
+        await self._faust.join()
+        await stop.wait()
+        await self._stop(catalog, producer, redis)
+
+    async def _stop(self, catalog: Catalog, producer: LoopProducer, redis: Redis) -> None:
+        log.info("stopping: what is under way is finished first")
+        self._watchdog.arm("stopping", STOP_S * 3)
+        await self._assignment.drain()
+        await self._faust.consumer.commit()
+        await self._faust.stop()
+        await self._assignment.drop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._watchdog.disarm("the reader of commands")
+        await asyncio.to_thread(catalog.stop)
+        await asyncio.to_thread(producer.stop, STOP_S)
+        self._assignment.close()
+        await redis.aclose()
+        await self._health.stop()
+        self._watchdog.stop()
+
+    def _spawn(self, work: Any) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _refuse_unfit(self, redis: Redis) -> None:
+        try:
+            why = await refuse_unfit(redis)
+        except RedisError as error:
+            log.warning("Redis does not answer yet: %s", error)  # writing waits for it
+            return
+        if why is not None:
+            raise Unfit(why)
+
+    def _client(self) -> dict[str, str | int | float | bool]:
+        return {"bootstrap.servers": self._settings.kafka_bootstrap_servers, "log_level": 3}
+
+    def _new_consumer(self, *, tells_ends: bool = False) -> Consumer:
+        """A consumer without a group for explicit partitions; `tells_ends`: it reports when it has read one."""
+        return Consumer(
+            self._client()
+            | {
+                "group.id": f"{self._settings.group}-readers",  # asked for by the client, joined by nobody
+                "enable.auto.commit": False,
+                "enable.partition.eof": tells_ends,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
+            }
+        )
+
+    def _parts(self) -> dict[str, str | None]:
+        """The parts of /readyz."""
+        if not hasattr(self, "_faust"):
+            return {"start": "not finished"}
+        recovering = self._assignment.recovering
+        trouble = next(iter(self._assignment.trouble.values()), None)
+        return {
+            "kafka": "rebalancing" if self._faust.rebalancing else None,
+            "recovery": f"partitions {recovering} are being recovered" if recovering else None,
+            "redis": trouble,
+        }
+
+
+def _topic_id(admin: AdminClient) -> str:
+    """The id Kafka gave `events`: another one means another log, whatever its name."""
+    described = admin.describe_topics(TopicCollection([EVENTS]))[EVENTS].result()
+    return str(described.topic_id)

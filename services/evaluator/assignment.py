@@ -1,0 +1,224 @@
+"""Which partitions are ours: taking each one (claim, recover, catch up, take over Redis), and dropping it whole."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException
+from redis.asyncio import Redis
+
+from services.evaluator import changelog
+from services.evaluator.catalog import Catalog
+from services.evaluator.changelog import ChangelogWriter, Fenced, UnreadableState
+from services.evaluator.membership_writer import MembershipWriter
+from services.evaluator.owner import LostPlace, Owner
+from services.evaluator.producer import DeliveryFailed, LoopProducer
+from services.evaluator.publisher import Publisher
+from services.evaluator.records import RecordBatch
+from services.evaluator.state_table import StateTable
+from services.evaluator.step import Step
+from shared.contracts.command import Command
+from shared.contracts.progress import Progress, encode_progress, progress_key
+from shared.contracts.topics import PROGRESS
+from shared.runtime import metrics
+from shared.runtime.clock import Clock
+from shared.runtime.process import Watchdog
+
+log = logging.getLogger(__name__)
+
+RECOVERIES_AT_ONCE = 4
+DRAIN_S = 10
+"""So long a partition that is taken away may finish what is under way; the rest is folded again by the next owner."""
+
+ENDS_PROCESS = (Fenced, LostPlace, DeliveryFailed, UnreadableState, KafkaException)
+"""What ends a worker with one clear line: starting again recovers from what is durable."""
+
+
+class Holding:
+    """One partition we own: its tasks, and its owner once it is ready."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.owner: asyncio.Future[Owner] = asyncio.get_running_loop().create_future()
+        self.tasks: list[asyncio.Task[None]] = []
+        self._early: list[Command] = []
+        self._caught_up = asyncio.Event()
+
+    def on_command(self, command: Command) -> None:
+        """A command; before the owner is ready it waits here."""
+        if self.owner.done() and not self.owner.cancelled():
+            self.owner.result().wish(command)
+        else:
+            self._early.append(command)
+
+    def on_caught_up(self) -> None:
+        """All commands there were are here."""
+        self._caught_up.set()
+
+    async def ready(self, owner: Owner) -> None:
+        """Hand over to the owner, with all commands there were."""
+        await self._caught_up.wait()
+        for command in self._early:
+            owner.wish(command)
+        self.owner.set_result(owner)
+
+
+class Assignment:
+    """All partitions we own."""
+
+    def __init__(
+        self,
+        producer: LoopProducer,
+        catalog: Catalog,
+        redis: Redis,
+        new_consumer: Callable[[], Consumer],
+        watchdog: Watchdog,
+        clock: Clock,
+        *,
+        partitions: int,
+        worker: str,
+        log_epoch: str,
+        end: Callable[[str], None],
+    ) -> None:
+        """`end` is told why the process must end."""
+        self._producer, self._catalog, self._redis, self._new_consumer = producer, catalog, redis, new_consumer
+        self._watchdog, self._clock, self._partitions, self._worker = watchdog, clock, partitions, worker
+        self._log_epoch, self._end = log_epoch, end
+        self._holdings: dict[int, Holding] = {}
+        self._pool = ThreadPoolExecutor(RECOVERIES_AT_ONCE, "recovery")
+        self._recoveries = asyncio.Semaphore(RECOVERIES_AT_ONCE)
+        self.trouble: dict[int, str] = {}
+        """Partition -> why Redis cannot be written."""
+
+    def owners(self) -> Iterator[Owner]:
+        """The owners that are at work."""
+        for holding in self._holdings.values():
+            if holding.owner.done() and not holding.owner.cancelled():
+                yield holding.owner.result()
+
+    @property
+    def recovering(self) -> list[int]:
+        """The partitions taken but not at work yet."""
+        return [p for p, holding in self._holdings.items() if not holding.owner.done()]
+
+    async def take(self, partitions: frozenset[int]) -> None:
+        """Begin to own exactly these partitions, each from what is durable."""
+        await self.drop()
+        for partition in sorted(partitions):
+            holding = self._holdings[partition] = Holding(partition)
+            self._catalog.follow(partition, holding)
+            holding.tasks.append(self._guarded(holding, self._set_up(holding)))
+        metrics.PARTITIONS.set(len(partitions))
+
+    async def deliver(self, batch: RecordBatch, done: Callable[[], None]) -> None:
+        """Hand a batch to its partition's owner, when it is ready; one of a partition that is not ours is dropped."""
+        holding = self._holdings.get(batch.partition)
+        if holding is None:
+            return
+        try:
+            owner = await asyncio.shield(holding.owner)
+        except asyncio.CancelledError:
+            if holding.owner.cancelled():
+                return  # taken away meanwhile: its next owner reads the batch again
+            raise
+        await owner.deliver(batch, done)
+
+    async def flush(self, partitions: list[int]) -> None:
+        """Make what these partitions' owners folded durable."""
+        owners = [owner for owner in self.owners() if owner.table.partition in partitions]
+        await asyncio.gather(*(owner.flush() for owner in owners))
+
+    async def drain(self) -> None:
+        """Finish what is under way, for a limited time."""
+        draining = [owner.drain() for owner in self.owners()]
+        try:
+            await asyncio.wait_for(asyncio.gather(*draining), DRAIN_S)
+        except TimeoutError:
+            log.warning("some changes were not published within %d s; the next owner publishes them", DRAIN_S)
+
+    async def drop(self) -> None:
+        """Forget everything of every partition: another worker may own it from now on."""
+        holdings, self._holdings = self._holdings, {}
+        for holding in holdings.values():
+            self._catalog.leave(holding.partition)
+            holding.owner.cancel()
+            for task in holding.tasks:
+                task.cancel()
+            self._watchdog.disarm(f"recovery of partition {holding.partition}")
+        tasks = [task for holding in holdings.values() for task in holding.tasks]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.trouble.clear()
+        metrics.PARTITIONS.set(0)
+
+    def close(self) -> None:
+        """End the recovery threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    async def _set_up(self, holding: Holding) -> None:
+        partition = holding.partition
+        async with self._recoveries:
+            table, unpublished = await self._recovered(partition)
+        changes = ChangelogWriter(self._producer, table)
+        writer = MembershipWriter(self._redis, table, lambda why: self._note_trouble(partition, why))
+        publisher = Publisher(table, changes, writer, self._producer)
+        known = await writer.take_over()
+        if known or not table.store:
+            await publisher.republish(unpublished)
+        else:
+            await publisher.rebuild()
+            await publisher.republish(unpublished)
+        owner = Owner(table, Step(table, self._partitions), changes, publisher, self._report)
+        holding.tasks.append(self._guarded(holding, publisher.run()))
+        await holding.ready(owner)
+        self._watchdog.disarm(f"recovery of partition {partition}")
+        log.info(
+            "partition %d: ours from epoch %d, %d users, next offset %d",
+            partition,
+            table.record.epoch,
+            len(table.store),
+            table.next_offset,
+        )
+        await owner.run()
+
+    async def _recovered(self, partition: int) -> tuple[StateTable, list[bytes]]:
+        part = f"recovery of partition {partition}"
+        self._watchdog.arm(part)
+        epoch = await changelog.claim(self._producer, partition, self._worker, self._clock.now_us())
+        loop, consumer = asyncio.get_running_loop(), self._new_consumer()
+        try:
+            table = await loop.run_in_executor(
+                self._pool, changelog.recover, consumer, partition, epoch, lambda: self._watchdog.beat(part)
+            )
+        finally:
+            loop.run_in_executor(None, consumer.close)
+        recorded = table.record.log_epoch
+        if recorded not in ("", self._log_epoch):
+            raise UnreadableState(
+                f"partition {partition}: the state was made from topic events {recorded}, the broker has "
+                f"{self._log_epoch}: the topic was created anew; restore it, or remove topic user-state-changelog too"
+            )
+        return table, table.after_recovery(epoch, self._log_epoch)
+
+    def _guarded(self, holding: Holding, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        async def run() -> None:
+            try:
+                await work
+            except ENDS_PROCESS as error:
+                self._end(str(error.args[0] if error.args else error))
+            except Exception:
+                log.exception("partition %d: a defect", holding.partition)
+                self._end(f"partition {holding.partition}: a defect, see the traceback above")
+
+        return asyncio.create_task(run(), name=f"partition {holding.partition}")
+
+    def _report(self, progress: Progress) -> None:
+        self._producer.send(PROGRESS, progress_key(progress), encode_progress(progress))
+
+    def _note_trouble(self, partition: int, why: str | None) -> None:
+        if why is None:
+            self.trouble.pop(partition, None)
+        elif partition not in self.trouble:
+            log.warning("partition %d: %s; waiting", partition, why)
+            self.trouble[partition] = why

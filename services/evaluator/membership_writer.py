@@ -1,0 +1,143 @@
+"""Writes one partition's memberships to Redis: fenced by the epoch, each script numbered, losses noticed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import msgpack
+from redis.asyncio import Redis
+from redis.exceptions import (
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+
+from services.evaluator.changelog import Fenced
+from services.evaluator.state_table import StateTable, User
+from services.evaluator.transition import packed
+from shared.contracts import redis_keys as keys
+
+log = logging.getLogger(__name__)
+
+SCRIPT = (Path(__file__).parent / "membership_writer.lua").read_text()
+USERS_A_SCRIPT = 200
+"""A script stops all others while it runs; so many changes take about a millisecond."""
+
+# Sets the epoch if it is higher. Answers the head found: '' when there was none.
+TAKE = """
+local head = redis.call('GET', KEYS[1])
+if head and tonumber(string.match(head, '^%d+')) > tonumber(ARGV[1]) then return head end
+redis.call('SET', KEYS[1], ARGV[1] .. ' 0')
+return head or ''
+"""
+
+RedisChange = tuple[bytes, bytes, bytes]
+"""Tenant (decimal), user id, packed value."""
+
+PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, OSError)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+
+
+class Lost(Exception):  # noqa: N818 - it names the thing
+    """Rebuild: Redis does not hold what we wrote last."""
+
+
+class MembershipWriter:
+    """The only writer of a partition's keys. Every call waits, however long, while Redis is away."""
+
+    def __init__(self, redis: Redis, table: StateTable, on_trouble: Callable[[str | None], None]) -> None:
+        """`on_trouble` hears why Redis cannot be written, and None when it can again."""
+        self._redis, self._table, self._on_trouble = redis, table, on_trouble
+        partition = table.partition
+        self._keys = [key(partition) for key in (keys.head_key, keys.clock_key, keys.applied_key, keys.rebuilding_key)]
+        self._prefixes = [b"{%d}:user:" % partition, b"{%d}:members:" % partition]
+        self._publish = redis.register_script(SCRIPT)
+        self._take = redis.register_script(TAKE)
+        self._n = 0
+
+    async def take_over(self) -> bool:
+        """Announce our epoch; False when Redis holds nothing of this partition. Raises Fenced."""
+        epoch = self._table.record.epoch
+        found = await self._persist(lambda: self._take(keys=self._keys[:1], args=[epoch]))
+        if found and int(found.split()[0]) > epoch:
+            raise self._fenced(found)
+        self._n = 0
+        return bool(found)
+
+    async def write(self, changes: Sequence[RedisChange], next_offset: int) -> None:
+        """The values of some users, the clock and the applied offset. Raises Fenced, Lost."""
+        slices = [changes[i : i + USERS_A_SCRIPT] for i in range(0, len(changes), USERS_A_SCRIPT)] or [[]]
+        for some in slices:
+            await self._write([part for change in some for part in change], next_offset)
+
+    async def rebuild(self, users: Iterable[User], next_offset: int) -> None:
+        """Rewrite everything of the partition; lookups answer 503 meanwhile. Raises Fenced, Lost."""
+        log.warning("partition %d: rewriting all memberships in Redis", self._table.partition)
+        await self._persist(lambda: self._redis.set(self._keys[3], b"1"))
+        await self.take_over()
+        await self._persist(self._delete_all)
+        batch: list[RedisChange] = []
+        for user in users:
+            batch.append(redis_change(user))
+            if len(batch) == USERS_A_SCRIPT:
+                await self.write(batch, next_offset)
+                batch = []
+        await self.write(batch, next_offset)
+        await self._persist(lambda: self._redis.delete(self._keys[3]))
+
+    async def _write(self, changes: list[bytes], next_offset: int) -> None:
+        record = self._table.record
+        self._n += 1
+        args: list[Any] = [record.epoch, self._n, record.clock, f"{record.log_epoch} {next_offset}", *self._prefixes]
+        # Lua's unpacker knows no `bin` type: everything travels as strings
+        payload = msgpack.packb(changes, use_bin_type=False)
+        answer = await self._persist(lambda: self._publish(keys=self._keys, args=[*args, payload]))
+        if answer[0] == b"ok":
+            return
+        if answer[0] == b"fenced":
+            raise self._fenced(answer[1])
+        raise Lost(f"partition {self._table.partition}: the head is {answer[0].decode()} ({answer[1].decode()!r})")
+
+    async def _delete_all(self) -> None:
+        for kind in (b"user", b"members"):
+            match = b"\\{%d\\}:%s:*" % (self._table.partition, kind)
+            found = [key async for key in self._redis.scan_iter(match=match, count=1000)]
+            for start in range(0, len(found), 1000):
+                await self._redis.unlink(*found[start : start + 1000])
+
+    async def _persist(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                answer = await call()
+            except PASSING as error:
+                self._on_trouble(f"Redis: {error}")
+                await asyncio.sleep(pause_s)  # between two attempts; Redis does not tell when it is back
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            else:
+                self._on_trouble(None)
+                return answer
+
+    def _fenced(self, head: bytes) -> Fenced:
+        epoch, partition = self._table.record.epoch, self._table.partition
+        return Fenced(f"partition {partition}: Redis has epoch {head.decode()!r}, ours is {epoch}: another owner works")
+
+
+def redis_change(user: User) -> RedisChange:
+    """What the script needs to bring a user's value and member sets up to date."""
+    return b"%d" % user.tenant, user.user_id.encode(), packed(user)
+
+
+async def refuse_unfit(redis: Redis) -> str | None:
+    """Why this Redis must not be used: one that drops keys when memory runs out would answer wrongly."""
+    config = cast("dict[str, str]", await redis.config_get("maxmemory-policy"))
+    policy = config.get("maxmemory-policy", "noeviction")
+    return None if policy == "noeviction" else f"Redis: maxmemory-policy is {policy}, it must be noeviction"

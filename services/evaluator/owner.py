@@ -1,0 +1,184 @@
+"""The owner of one partition: recovers its state, then takes batches, commands and the clock, one at a time.
+
+Everything of a partition is in here and in the parts it holds; when the partition is taken away, all is dropped.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from services.evaluator.changelog import ChangelogWriter
+from services.evaluator.publisher import Publisher
+from services.evaluator.records import RecordBatch
+from services.evaluator.state_table import StateTable
+from services.evaluator.step import Step
+from services.evaluator.transition import Outcome
+from services.evaluator.wishes import Wishes
+from shared.contracts.command import Command
+from shared.contracts.progress import Progress
+from shared.runtime import metrics
+
+log = logging.getLogger(__name__)
+
+WAITING_BATCHES = 4
+"""Batches of a partition held back for folding; Faust's own queues wait beyond."""
+RECORDS_A_SLICE = 500
+"""After so many records the event loop gets a turn."""
+USERS_A_SLICE = 300
+"""So many users a sweep or a walk takes between two batches."""
+IDLE_WRITE_US = 1_000_000
+"""Redis hears of the clock at least so often, even when nothing happens."""
+
+
+class LostPlace(Exception):  # noqa: N818 - it names the thing
+    """Stop: the batch delivered does not follow the last one folded, so events would be missed."""
+
+
+class Horizon(msgspec.Struct, frozen=True):
+    """A reading of the wall clock, and the end of the partition asked for after it: read up to `end_offset`, every
+    event received before `now_us` is folded.
+    """
+
+    now_us: int
+    end_offset: int
+
+
+class Owner:
+    """Processes one partition. `deliver`, `wish` and `look` are called from the event loop; `run` does the work."""
+
+    def __init__(
+        self,
+        table: StateTable,
+        step: Step,
+        changelog: ChangelogWriter,
+        publisher: Publisher,
+        report: Callable[[Progress], None],
+    ) -> None:
+        self.table = table
+        self._step, self._changelog, self._publisher = step, changelog, publisher
+        self._wishes = Wishes(table, changelog, report)
+        self._batches: asyncio.Queue[tuple[RecordBatch, Callable[[], None]]] = asyncio.Queue(WAITING_BATCHES)
+        self._commands: deque[Command] = deque()
+        self._horizon = Horizon(0, 0)
+        self._written_at_us = 0
+        self._read_through = table.record.flushed_through
+        self._work = asyncio.Event()
+
+    # --- what comes from outside -----------------------------------------------------------------------------
+
+    async def deliver(self, batch: RecordBatch, done: Callable[[], None]) -> None:
+        """Queue a batch; `done` is called when all it led to is published."""
+        await self._batches.put((batch, done))
+        self._work.set()
+
+    def wish(self, command: Command) -> None:
+        """Queue a command."""
+        self._commands.append(command)
+        self._work.set()
+
+    def look(self, horizon: Horizon) -> None:
+        """The clock moved on."""
+        self._horizon = horizon
+        self._work.set()
+
+    async def flush(self) -> None:
+        """Make all that is folded so far durable. Raises Fenced, DeliveryFailed."""
+        table, folded = self.table, self.table.next_offset
+        dirty = list(table.dirty)
+        for start in range(0, len(dirty), USERS_A_SLICE):
+            # some may have been written since, with users that turned
+            self._changelog.put_users([key for key in dirty[start : start + USERS_A_SLICE] if key in table.dirty])
+            await asyncio.sleep(0)  # a turn for the others
+        self._changelog.erase(table.erased)
+        table.erased = []
+        table.record.flushed_through = max(table.record.flushed_through, folded)
+        await self._changelog.end_flush()
+
+    async def drain(self) -> None:
+        """Forget what waits to be folded, and wait for what is folded to be published."""
+        while not self._batches.empty():
+            self._batches.get_nowait()
+        await self._publisher.drain()
+
+    # --- the work --------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises Fenced, DeliveryFailed, LostPlace: the process must end."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            await self._take_commands()
+            if not self._batches.empty():
+                await self._fold(*self._batches.get_nowait())
+            await self._let_time_pass()
+            await self._walk()
+            if self._commands or not self._batches.empty() or self._wishes.walking or self._someone_is_due():
+                self._work.set()
+                await asyncio.sleep(0)  # a turn for the others
+
+    async def _take_commands(self) -> None:
+        if not self._commands:
+            return
+        taken = [self._wishes.take(self._commands.popleft()) for _ in range(len(self._commands))]
+        if any(taken):
+            await self.flush()  # the cutover is durable before any event is folded under the new plan
+            self._wishes.report_ready()
+
+    async def _fold(self, batch: RecordBatch, done: Callable[[], None]) -> None:
+        table = self.table
+        if batch.start_offset > self._read_through:
+            raise LostPlace(
+                f"events partition {table.partition}: offset {self._read_through} comes next, "
+                f"but the log is read from {batch.start_offset}"
+            )
+        out, dead = Outcome(table), []
+        for start in range(0, len(batch.records), RECORDS_A_SLICE):
+            records = batch.records[start : start + RECORDS_A_SLICE]
+            dead += self._step.fold_records(records, out)
+            table.next_offset = max(table.next_offset, records[-1].offset + 1)
+            if len(batch.records) > RECORDS_A_SLICE:
+                if out.users:
+                    await self._publisher.publish(out, [], _nothing)
+                    out = Outcome(table)
+                await asyncio.sleep(0)  # a turn for the others
+        self._read_through = max(self._read_through, batch.next_offset)
+        table.next_offset = max(table.next_offset, batch.next_offset)
+        table.forget_clean()
+        metrics.EVENTS.inc(len(batch.records))
+        await self._publisher.publish(out, dead, done)
+
+    async def _let_time_pass(self) -> None:
+        table, horizon = self.table, self._horizon
+        # Not read to the end yet: events unread may extend what looks due, so only the log's own clock counts.
+        if self._read_through >= horizon.end_offset:
+            table.record.clock = max(table.record.clock, horizon.now_us)
+        out = Outcome(table)
+        self._step.sweep(table.record.clock, USERS_A_SLICE, out)
+        idle = horizon.now_us - self._written_at_us >= IDLE_WRITE_US and self._publisher.idle
+        if out.users or idle:
+            self._written_at_us = horizon.now_us
+            await self._publisher.publish(out, [], _nothing)
+
+    def _someone_is_due(self) -> bool:
+        return self.table.first_wake() <= self.table.record.clock
+
+    async def _walk(self) -> None:
+        if not self._wishes.walking:
+            return
+        out = Outcome(self.table)
+        for key, segment_ids in self._wishes.next_users(USERS_A_SLICE):
+            self._step.reconcile(key, segment_ids, out)
+        await self._publisher.publish(out, [], _nothing)
+        self.table.forget_clean()
+        if self._wishes.walk_is_done():
+            await self._publisher.drain()
+            self._wishes.end_walk()
+            await self.flush()
+            self._wishes.report_switched()
+
+
+def _nothing() -> None:
+    """Nobody waits for a publication without a batch."""

@@ -1,0 +1,125 @@
+"""The ordered stage behind the step: changelog -> Redis -> changes -> acknowledge, one publication after another.
+
+The next batch is folded meanwhile. What has turned is durable in the changelog before Redis hears of it, so
+nothing that was published can be forgotten; and the batch is acknowledged last.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from services.evaluator.changelog import ChangelogWriter
+from services.evaluator.membership_writer import Lost, MembershipWriter, RedisChange, redis_change
+from services.evaluator.producer import DeliveryGroup, LoopProducer
+from services.evaluator.state_table import StateTable, User
+from services.evaluator.step import DeadLetter
+from services.evaluator.transition import Outcome, seal
+from shared.contracts.dead_letter import dead_letter_headers
+from shared.contracts.topics import DEAD_LETTERS, EVENTS, MEMBERSHIP_CHANGES
+from shared.runtime import metrics
+
+UNFINISHED = 8
+"""Publications of one partition under way at most; folding waits beyond."""
+
+
+class Publication(msgspec.Struct):
+    """What one step has to publish. `number` 0: no user turned, only the clock and the offset move."""
+
+    number: int
+    redis: list[RedisChange]
+    changes: list[tuple[bytes, bytes]]
+    dead: list[DeadLetter]
+    next_offset: int
+    durable: "asyncio.Future[None] | None"
+    done: Callable[[], None]
+
+
+class Publisher:
+    """Publishes for one partition, in order."""
+
+    def __init__(
+        self, table: StateTable, changelog: ChangelogWriter, writer: MembershipWriter, producer: LoopProducer
+    ) -> None:
+        self._table, self._changelog, self._writer, self._producer = table, changelog, writer, producer
+        self._queue: asyncio.Queue[Publication] = asyncio.Queue(UNFINISHED)
+
+    async def publish(self, out: Outcome, dead: list[DeadLetter], done: Callable[[], None]) -> None:
+        """Write the turned users behind, then queue the rest; waits while too many are unfinished."""
+        number = seal(out)
+        durable = None
+        if number:
+            self._changelog.put_users(list(out.users))
+            durable = self._changelog.end_flush()
+        # taken now: Redis must not run ahead of what this flush makes durable
+        redis = [redis_change(user) for user in out.users.values()]
+        await self._queue.put(Publication(number, redis, out.changes, dead, self._table.next_offset, durable, done))
+
+    async def drain(self) -> None:
+        """Wait until all that was queued is published."""
+        await self._queue.join()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return self._queue.empty()
+
+    async def run(self) -> None:
+        """Publish until cancelled. Raises Fenced, DeliveryFailed."""
+        while True:
+            publication = await self._queue.get()
+            await self._publish(publication)
+            self._queue.task_done()
+
+    async def republish(self, keys: list[bytes]) -> None:
+        """After recovery: what an earlier owner may not have finished goes out again, before the first event."""
+        table = self._table
+        users = [user for key in keys if (user := table.user(key)) is not None]
+        await self._to_redis([redis_change(user) for user in users], table.next_offset)
+        changes = sorted(
+            (number, user.key, change)
+            for user in users
+            for number, change in user.state.unsent
+            if number > table.record.published
+        )
+        await self._send([(key, change) for _, key, change in changes], [])
+        table.record.published = table.pub
+
+    async def rebuild(self) -> None:
+        """Write all of the partition to Redis anew."""
+        await self._writer.rebuild(self._all_users(), self._table.next_offset)
+
+    async def _publish(self, publication: Publication) -> None:
+        if publication.durable is not None:
+            await publication.durable
+        await self._to_redis(publication.redis, publication.next_offset)
+        await self._send(publication.changes, publication.dead)
+        if publication.number:
+            self._table.record.published = publication.number
+        publication.done()
+
+    async def _to_redis(self, changes: list[RedisChange], next_offset: int) -> None:
+        try:
+            await self._writer.write(changes, next_offset)
+        except Lost:
+            await self.rebuild()
+
+    async def _send(self, changes: list[tuple[bytes, bytes]], dead: list[DeadLetter]) -> None:
+        if not changes and not dead:
+            return
+        group, partition = DeliveryGroup(), self._table.partition
+        for key, change in changes:
+            self._producer.send(MEMBERSHIP_CHANGES, key, change, partition=partition, group=group)
+        for record, reason in dead:
+            headers = dead_letter_headers(EVENTS, partition, record.offset, reason)
+            self._producer.send(DEAD_LETTERS, record.key, record.value, headers=headers, group=group)
+        await group.seal()
+        metrics.MEMBERSHIP_CHANGES.inc(len(changes))
+        metrics.DEAD_LETTERS.labels(EVENTS).inc(len(dead))
+
+    def _all_users(self) -> Iterator[User]:
+        for key in list(self._table.store):
+            user = self._table.user(key)
+            if user is not None:
+                yield user
+            self._table.forget_clean()

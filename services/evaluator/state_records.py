@@ -1,0 +1,85 @@
+"""The records of a partition's changelog: user states, segments, the partition record and claims.
+
+Keys of users begin with a digit (`shared.contracts.keys.user_key`); all others begin with NUL.
+"""
+
+from typing import Any
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+CLAIM_KEY = b"\0claim"
+PARTITION_KEY = b"\0partition"
+SEGMENT_PREFIX = b"\0segment:"
+
+
+class Claim(msgspec.Struct, array_like=True, frozen=True):
+    """Written when a worker takes the partition; the offset of this record is the worker's epoch."""
+
+    schema_version: int
+    worker: str
+    claimed_at_us: int
+
+
+class PartitionRecord(msgspec.Struct, array_like=True):
+    """The last record of every flush.
+
+    `flushed_through`: every event below this offset is contained in the records before this one. `clock`: the
+    partition's T in microseconds. `published`: number of the last publication that Redis and
+    `membership-changes` have. `log_epoch`: topic id of `events`.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    epoch: int = 0
+    log_epoch: str = ""
+    flushed_through: int = 0
+    clock: int = 0
+    published: int = 0
+
+
+class PlanVersion(msgspec.Struct, array_like=True, frozen=True):
+    """One version of a segment in this partition; it counts events at or after the offset `cutover`."""
+
+    version: int
+    definition: dict[str, Any]
+    cutover: int
+
+
+class SegmentRecord(msgspec.Struct, array_like=True, frozen=True):
+    """What is followed for one segment: the last wish taken in.
+
+    `reconciled`: every user known when the wish came has the answer of the wish (the walk over all is done).
+    """
+
+    schema_version: int
+    epoch: int
+    tenant: int
+    segment_id: int
+    outbox_id: int
+    serving: PlanVersion | None
+    computing: PlanVersion | None
+    deleted: bool
+    reconciled: bool
+
+
+class UserHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The first fields of a user state, all that recovery must look at."""
+
+    schema_version: int
+    wake_at: int
+    applied_offset: int
+    epoch: int
+    pub: int
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_claim = msgspec.msgpack.Decoder(Claim).decode
+decode_partition = msgspec.msgpack.Decoder(PartitionRecord).decode
+decode_segment = msgspec.msgpack.Decoder(SegmentRecord).decode
+decode_head = msgspec.msgpack.Decoder(UserHead).decode
+
+
+def segment_key(segment_id: int) -> bytes:
+    """The changelog key of a segment's record."""
+    return SEGMENT_PREFIX + str(segment_id).encode()

@@ -1,0 +1,61 @@
+"""The clock of a worker: reads the wall clock and the ends of the partitions, and lets the owners look."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from services.evaluator.assignment import Assignment
+from services.evaluator.owner import IDLE_WRITE_US, Horizon
+from shared.contracts.topics import EVENTS
+from shared.runtime.clock import Clock
+
+log = logging.getLogger(__name__)
+_ANSWER_S = 5.0
+
+
+class Sweep:
+    """Every interval: which partitions need the time, and how far must each have been read for it to count."""
+
+    def __init__(self, assignment: Assignment, admin: AdminClient, clock: Clock, interval_s: float) -> None:
+        self._assignment, self._admin, self._clock, self._interval_s = assignment, admin, clock, interval_s
+        self._told_at_us: dict[int, int] = {}
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Look until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            beat()
+            try:
+                await self._look()
+            except KafkaException as error:
+                log.warning("the ends of the partitions are not known: %s", error)
+            await asyncio.sleep(max(0.0, self._interval_s - (loop.time() - started)))
+
+    async def _look(self) -> None:
+        # The clock is read before the ends are asked for: whatever was received earlier lies below them.
+        now_us = self._clock.now_us()
+        owners = {
+            owner.table.partition: owner
+            for owner in self._assignment.owners()
+            if owner.table.first_wake() <= now_us
+            or now_us - self._told_at_us.get(owner.table.partition, 0) >= IDLE_WRITE_US
+        }
+        if not owners:
+            return
+        ends = await asyncio.get_running_loop().run_in_executor(None, self._end_offsets, list(owners))
+        for partition, end_offset in ends.items():
+            self._told_at_us[partition] = now_us
+            owners[partition].look(Horizon(now_us, end_offset))
+
+    def _end_offsets(self, partitions: list[int]) -> dict[int, int]:
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted: dict[Any, Any] = {TopicPartition(EVENTS, p): latest for p in partitions}
+        answers = self._admin.list_offsets(
+            wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_S
+        )
+        return {tp.partition: future.result().offset for tp, future in answers.items()}

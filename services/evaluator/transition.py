@@ -1,0 +1,167 @@
+"""From verdicts to memberships: what turned, what Redis must know, when to look again.
+
+Pure: values in, values out. `Outcome` gathers what a batch, a sweep or a walk has to publish.
+"""
+
+from services.evaluator.state_table import StateTable, User
+from shared.contracts.change import Change, Reason, change_id, encode_change
+from shared.contracts.redis_keys import COMING, SOFT, MembershipRecord, pack_records
+from shared.domain.plan import CompiledSegment, Plan
+from shared.domain.user_state import NEVER, Membership
+
+LEAD_US = 5_000_000
+"""So long before a soft end comes, Redis gets the exact one; ends nearer than this are always written exactly."""
+
+
+class Outcome:
+    """What one step has to publish: the users whose Redis value changes, and the membership changes."""
+
+    __slots__ = ("changes", "table", "users")
+
+    def __init__(self, table: StateTable) -> None:
+        self.table = table
+        self.users: dict[bytes, User] = {}
+        self.changes: list[tuple[bytes, bytes]] = []
+        """(message key, encoded change), in order."""
+
+
+def settle(
+    out: Outcome, user: User, segment: CompiledSegment, verdict: tuple[bool, int], as_of: int, reason: Reason
+) -> None:
+    """Take in the verdict on one segment at `as_of` (microseconds): turn the membership, or keep its end up to date."""
+    member, recheck_at = verdict
+    memberships = user.state.memberships
+    membership = memberships.get(segment.segment_id)
+    if membership is None:
+        if not member and recheck_at == NEVER:
+            return
+        membership = memberships[segment.segment_id] = _outsider(segment.version)
+    membership.version = segment.version
+    if member != membership.member:
+        _turn(out, user, segment.segment_id, membership, as_of, reason)
+        _set_end(membership, recheck_at, as_of, exact=True)
+    elif recheck_at != membership.recheck_at and _end_must_be_told(membership, recheck_at, as_of):
+        exact = membership.turns_at > recheck_at
+        _set_end(membership, recheck_at, as_of, exact=exact)
+        out.users[user.key] = user
+    membership.recheck_at = recheck_at
+    out.table.wake_by(user, _wake_at(membership))
+
+
+def advance(out: Outcome, plan: Plan | None, user: User, until: int) -> None:
+    """Let time pass for one user up to `until`: every turn at its own instant, soft ends made exact."""
+    memberships = user.state.memberships
+    while (due := min((m.recheck_at for m in memberships.values()), default=NEVER)) <= until:
+        for segment_id, membership in memberships.items():
+            if membership.recheck_at > due:
+                continue
+            segment = plan.segments.get(segment_id) if plan is not None else None
+            if segment is None:  # followed no longer: the walk of its command takes the user out
+                membership.recheck_at = NEVER
+            else:
+                settle(out, user, segment, segment.verdict(user.state.slots, due), due, "time")
+    for membership in memberships.values():
+        if membership.flags & SOFT and membership.turns_at - LEAD_US <= until:
+            _set_end(membership, membership.recheck_at, until, exact=True)
+            out.users[user.key] = user
+    user.state.as_of = max(user.state.as_of, until)
+    user.state.wake_at = NEVER
+    out.table.wake_by(user, min(map(_wake_at, memberships.values()), default=NEVER))
+    out.table.dirty[user.key] = None
+
+
+def withdraw(out: Outcome, user: User, segment_id: int, as_of: int, reason: Reason) -> None:
+    """The segment is followed no longer: a member leaves."""
+    membership = user.state.memberships.get(segment_id)
+    if membership is None:
+        return
+    known_to_redis = membership.member or membership.flags & COMING
+    if membership.member:
+        _turn(out, user, segment_id, membership, as_of, reason)
+    membership.recheck_at = membership.turns_at = NEVER
+    membership.flags = 0
+    if known_to_redis:
+        out.users[user.key] = user
+    if reason == "deleted":  # ids of segments are never used again, so neither are those of its changes
+        del user.state.memberships[segment_id]
+    out.table.dirty[user.key] = None
+
+
+def packed(user: User) -> bytes:
+    """The value Redis shall hold for the user; empty when it shall hold none."""
+    return pack_records(
+        MembershipRecord(segment_id, m.entered_at, m.turns_at, m.flags)
+        for segment_id, m in sorted(user.state.memberships.items())
+        if m.member or m.flags & COMING
+    )
+
+
+def seal(out: Outcome) -> int:
+    """Number the publication and note in each user what must not be forgotten; 0 when there is nothing to publish."""
+    if not out.users:
+        return 0
+    table = out.table
+    table.pub += 1
+    unsent: dict[bytes, list[tuple[int, bytes]]] = {}
+    for key, change in out.changes:
+        unsent.setdefault(key, []).append((table.pub, change))
+    for key, user in out.users.items():
+        state = user.state
+        state.pub = table.pub
+        state.unsent = [entry for entry in state.unsent if entry[0] > table.record.published] + unsent.get(key, [])
+        table.dirty[key] = None
+    return table.pub
+
+
+def _outsider(version: int) -> Membership:
+    return Membership(
+        version=version,
+        member=False,
+        entered_at=0,
+        turns_at=NEVER,
+        flags=0,
+        generation=0,
+        sequence=0,
+        recheck_at=NEVER,
+    )
+
+
+def _turn(out: Outcome, user: User, segment_id: int, membership: Membership, as_of: int, reason: Reason) -> None:
+    membership.member = not membership.member
+    membership.sequence += 1
+    membership.entered_at = as_of if membership.member else 0
+    change = Change(
+        id=change_id(segment_id, user.user_id, membership.generation, membership.sequence),
+        tenant=user.tenant,
+        segment_id=segment_id,
+        version=membership.version,
+        user_id=user.user_id,
+        change="entered" if membership.member else "exited",
+        at_us=as_of,
+        reason=reason,
+        generation=membership.generation,
+        sequence=membership.sequence,
+    )
+    out.changes.append((user.key, encode_change(change)))
+    out.users[user.key] = user
+
+
+def _end_must_be_told(membership: Membership, recheck_at: int, as_of: int) -> bool:
+    """Whether Redis would mislead without a new end; a soft end that is still far off says enough."""
+    if recheck_at > membership.turns_at:
+        return not membership.flags & SOFT or membership.turns_at - as_of <= LEAD_US
+    return recheck_at < membership.turns_at
+
+
+def _set_end(membership: Membership, recheck_at: int, as_of: int, *, exact: bool) -> None:
+    """What Redis shall know: the end (or, with COMING, the begin), soft when more events may push it out."""
+    membership.turns_at = recheck_at
+    membership.flags = 0 if membership.member or recheck_at == NEVER else COMING
+    if not exact and recheck_at - as_of > LEAD_US and recheck_at != NEVER:
+        membership.flags |= SOFT
+
+
+def _wake_at(membership: Membership) -> int:
+    if membership.flags & SOFT:
+        return min(membership.recheck_at, membership.turns_at - LEAD_US)
+    return membership.recheck_at

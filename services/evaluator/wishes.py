@@ -1,0 +1,153 @@
+"""What commands ask of one partition: cutovers, plans, and the walks that give every user the new answer."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from services.evaluator.changelog import ChangelogWriter
+from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_table import StateTable
+from shared.contracts.command import Command, VersionWish
+from shared.contracts.progress import Progress
+from shared.domain.errors import InvalidDefinition
+
+log = logging.getLogger(__name__)
+
+
+class Walk:
+    """A way through all users of a tenant, on behalf of some segments."""
+
+    def __init__(self, tenant: int, keys: list[bytes], segment_ids: set[int]) -> None:
+        self.tenant, self.keys, self.segment_ids = tenant, keys, segment_ids
+        self.position = 0
+
+
+class Wishes:
+    """Takes commands into a partition's table and says what follows from them."""
+
+    def __init__(self, table: StateTable, changelog: ChangelogWriter, report: Callable[[Progress], None]) -> None:
+        self._table, self._changelog, self._report = table, changelog, report
+        self._walks: list[Walk] = []
+        self._ready: list[Progress] = []
+        for record in table.segments.values():  # walks that an earlier owner did not finish
+            if not record.reconciled:
+                self._begin_walk(record)
+
+    # --- commands --------------------------------------------------------------------------------------------
+
+    def take(self, command: Command) -> bool:
+        """Follow the command; False when it says nothing new. What is to be reported waits for `report_ready`."""
+        known = self._table.segments.get(command.segment_id)
+        if known is not None and command.outbox_id <= known.outbox_id:
+            return self._repeat_reports(known, command)
+        record = self._record(command, known)
+        try:
+            self._table.put_segment(record)
+        except InvalidDefinition as error:
+            log.error("segment %d: %s", command.segment_id, error)  # noqa: TRY400 - one line says all
+            self._ready.append(self._progress(record, "failed", error=str(error)))
+            return True
+        self._changelog.put_segment(record)
+        if record.computing is not None:
+            self._ready.append(self._progress(record, "ready"))
+        elif record.reconciled:
+            self._ready.append(self._progress(record, "switched"))
+        if not record.reconciled:
+            self._begin_walk(record)
+        return True
+
+    def report_ready(self) -> None:
+        """Tell the api what `take` found, now that it is durable."""
+        for progress in self._ready:
+            self._report(progress)
+        self._ready = []
+
+    # --- walks -----------------------------------------------------------------------------------------------
+
+    @property
+    def walking(self) -> bool:
+        """Whether some users have not the answer of the last wishes yet."""
+        return bool(self._walks)
+
+    def next_users(self, limit: int) -> Iterator[tuple[bytes, set[int]]]:
+        """The next users of the walk under way, with the segments to evaluate for them."""
+        walk = self._walks[0]
+        for key in walk.keys[walk.position : walk.position + limit]:
+            yield key, walk.segment_ids
+        walk.position += limit
+
+    def walk_is_done(self) -> bool:
+        """Whether the walk under way has seen everybody."""
+        return self._walks[0].position >= len(self._walks[0].keys)
+
+    def end_walk(self) -> None:
+        """Note in each segment of the walk that everybody has the answer."""
+        for segment_id in sorted(self._walks[0].segment_ids):
+            record = msgspec.structs.replace(self._table.segments[segment_id], reconciled=True)
+            self._table.segments[segment_id] = record
+            self._changelog.put_segment(record)
+
+    def report_switched(self) -> None:
+        """Tell the api that the walk is done and durable."""
+        for segment_id in sorted(self._walks.pop(0).segment_ids):
+            self._report(self._progress(self._table.segments[segment_id], "switched"))
+
+    def _begin_walk(self, record: SegmentRecord) -> None:
+        for walk in self._walks:
+            walk.segment_ids.discard(record.segment_id)  # the new wish replaces the one it walked for
+        for walk in self._walks:
+            if walk.tenant == record.tenant and walk.position == 0:
+                walk.segment_ids.add(record.segment_id)
+                return
+        keys = self._table.keys_of(record.tenant)
+        self._walks.append(Walk(record.tenant, keys, {record.segment_id}))
+
+    # --- records ---------------------------------------------------------------------------------------------
+
+    def _record(self, command: Command, known: SegmentRecord | None) -> SegmentRecord:
+        serving, computing = self._version(command.serving, known), self._version(command.computing, known)
+        unchanged = known is not None and known.reconciled and computing is not None and serving == known.serving
+        return SegmentRecord(
+            schema_version=SCHEMA_VERSION,
+            epoch=self._table.record.epoch,
+            tenant=command.tenant,
+            segment_id=command.segment_id,
+            outbox_id=command.outbox_id,
+            serving=serving,
+            computing=computing,
+            deleted=command.deleted,
+            # a wish that only begins to compute leaves every answer as it is
+            reconciled=unchanged or (known is None and serving is None),
+        )
+
+    def _version(self, wish: VersionWish | None, known: SegmentRecord | None) -> PlanVersion | None:
+        """The version with its cutover: the one it has, or the next offset to fold."""
+        if wish is None:
+            return None
+        for version in (known.serving, known.computing) if known is not None else ():
+            if version is not None and version.version == wish.version:
+                return version
+        return PlanVersion(wish.version, wish.definition, self._table.next_offset)
+
+    def _repeat_reports(self, known: SegmentRecord, command: Command) -> bool:
+        """The relay repeats itself when it starts: so do our reports, which may have been lost with the api."""
+        if command.outbox_id == known.outbox_id:
+            if known.computing is not None:
+                self._ready.append(self._progress(known, "ready"))
+            elif known.reconciled:
+                self._ready.append(self._progress(known, "switched"))
+        return bool(self._ready)
+
+    def _progress(self, record: SegmentRecord, status: str, error: str | None = None) -> Progress:
+        version = record.computing or record.serving
+        return Progress(
+            kind="segment",
+            id=record.segment_id,
+            outbox_id=record.outbox_id,
+            status=status,  # type: ignore[arg-type] # one of Progress's, by our callers
+            version=version.version if version is not None else None,
+            partition=self._table.partition,
+            cutover=version.cutover if version is not None else None,
+            error=error,
+        )
