@@ -31,6 +31,8 @@ _LOG4J = """\
 class Kafka:
     """One broker that is its own controller; `settings` are added to its properties, and win."""
 
+    name = "kafka"
+
     def __init__(
         self, folder: Path, port: int, controller_port: int, settings: Mapping[str, str] | None = None
     ) -> None:

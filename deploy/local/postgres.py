@@ -23,6 +23,8 @@ READY_TIMEOUT_S = 60
 class Postgres:
     """One server with the database `shoal`, owned by the user `shoal`."""
 
+    name = "postgres"
+
     def __init__(self, folder: Path, port: int, password: str, options: Sequence[str] = ()) -> None:
         self._folder = folder
         self._port = port

@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -41,6 +43,7 @@ class ManagedProcess:
         self._stop_signal = stop_signal
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
+        self._given_up = threading.Event()
 
     @property
     def pid(self) -> int | None:
@@ -70,22 +73,31 @@ class ManagedProcess:
             )
         write_pid_file(self._pid_file, self._process.pid)
 
-    def await_ready(self, answers: Callable[[], bool], timeout_s: float) -> None:
-        """Ask until it answers.
+    def await_ready(
+        self, answers: Callable[[], bool], timeout_s: float, why_not: Callable[[], str] = lambda: ""
+    ) -> None:
+        """Ask until it answers; one that does not is stopped.
 
         Raises:
-            LocalRunError: it ended (with its last log line), or gave no answer within the time.
+            LocalRunError: it ended (with its last log line), or gave no answer within the time (with the reason
+                that `why_not` knows, or else its last log line).
         """
-        rounds = round(timeout_s / _POLL_S)
-        for _ in range(rounds):
-            if answers():
-                return
+        deadline = time.monotonic() + timeout_s
+        while not answers():
             if self.wait(_POLL_S):
                 raise LocalRunError(f"{self.title} ended at start: {self.last_line()} (log: {self.log})")
-        self.stop()
-        raise LocalRunError(f"{self.title} did not answer within {timeout_s:g} s: {self.last_line()} (log: {self.log})")
+            if self._given_up.is_set():
+                raise LocalRunError(f"{self.title} was stopped while it started")
+            if time.monotonic() > deadline:
+                reason = why_not() or self.last_line()
+                self.stop()
+                raise LocalRunError(f"{self.title} was not ready within {timeout_s:g} s: {reason} (log: {self.log})")
 
-    def wait(self, timeout_s: float) -> bool:
+    def give_up(self) -> None:
+        """Let nobody wait for it any longer: everything is about to be stopped."""
+        self._given_up.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; False when it still runs after that time."""
         if self._process is None:
             return True

@@ -1,16 +1,14 @@
 """The three servers together: those whose addresses are given are used, the others are started."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.kafka import Kafka
-from deploy.local.ports import require_free
 from deploy.local.postgres import Postgres
-from deploy.local.process import ManagedProcess
 from deploy.local.secrets_file import Secrets
+from deploy.local.units import start_together
 from deploy.local.valkey import Valkey
 
 KAFKA_KEY = "SHOAL_KAFKA_BOOTSTRAP_SERVERS"
@@ -38,7 +36,6 @@ class Plan:
 
     folder: Path
     ports: Mapping[str, int]
-    port_base: int
     given: Addresses = field(default_factory=Addresses)
     kafka_settings: Mapping[str, str] = field(default_factory=dict)
     postgres_options: Sequence[str] = ()
@@ -78,39 +75,26 @@ class LocalServers:
         return self._plan.given.database_url or (self._postgres.url if self._postgres else "")
 
     @property
-    def processes(self) -> list[ManagedProcess]:
-        """The servers running here."""
-        owners = (self._postgres, self._valkey, self._kafka)
-        found = [owner.process for owner in owners if owner is not None]
-        return [process for process in found if process is not None and process.pid is not None]
+    def units(self) -> list[Postgres | Valkey | Kafka]:
+        """The servers that are ours to start, in the reverse order of their stop."""
+        return [server for server in (self._postgres, self._valkey, self._kafka) if server is not None]
+
+    @property
+    def ports_needed(self) -> dict[str, int]:
+        """The ports that must be free for them, by what wants them."""
+        names = [unit.name for unit in self.units] + (["kafka-controller"] if self._kafka else [])
+        return {name: self._plan.ports[name] for name in names}
 
     def start(self) -> None:
-        """Start all at once and return when all answer; on a fault stop those that came up.
+        """Start all at once and return when all answer. After a fault `stop` ends those that came up.
 
         Raises:
             LocalRunError: one line about the first that failed.
         """
-        require_free(self._ports_needed(), self._plan.port_base)
-        starters: list[Callable[[], None]] = [s.start for s in (self._kafka, self._valkey, self._postgres) if s]
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            faults = [f.exception() for f in [pool.submit(start) for start in starters]]
-        fault = next((fault for fault in faults if fault is not None), None)
-        if fault is not None:
-            self.stop()
-            raise fault
+        start_together(self.units)
 
     def stop(self) -> None:
         """Stop them: Kafka, Valkey, PostgreSQL."""
         with contextlib.ExitStack() as stack:  # each is stopped whatever happens to the others
-            for server in (self._postgres, self._valkey, self._kafka):
-                if server is not None:
-                    stack.callback(server.stop)
-
-    def _ports_needed(self) -> dict[str, int]:
-        names = {
-            "kafka": self._kafka,
-            "kafka-controller": self._kafka,
-            "valkey": self._valkey,
-            "postgres": self._postgres,
-        }
-        return {name: self._plan.ports[name] for name, server in names.items() if server is not None}
+            for unit in self.units:
+                stack.callback(unit.stop)

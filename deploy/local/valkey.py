@@ -27,6 +27,8 @@ user {user} on >{password} ~* &* +@all
 class Valkey:
     """One server that knows the user `shoal` only."""
 
+    name = "valkey"
+
     def __init__(self, folder: Path, port: int, password: str) -> None:
         self._port = port
         self._password = password

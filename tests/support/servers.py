@@ -62,7 +62,7 @@ def local_servers() -> Iterator[Servers]:
     (folder / "run").mkdir()
     write_pid_file(folder / "run" / "runner.pid", os.getpid())
     port_numbers = dict(zip(OFFSETS, free_ports(len(OFFSETS)), strict=True))
-    plan = Plan(folder, port_numbers, 0, kafka_settings=KAFKA_TEST_SETTINGS, postgres_options=POSTGRES_TEST_OPTIONS)
+    plan = Plan(folder, port_numbers, kafka_settings=KAFKA_TEST_SETTINGS, postgres_options=POSTGRES_TEST_OPTIONS)
     started = LocalServers(plan, Secrets.new())
     try:
         started.start()
