@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from shared.domain.aggregate import NOTHING
 from shared.domain.bucket import ALWAYS_EXACT
 from shared.domain.comparison import COMPARE, newest_needed
 from shared.domain.condition import Condition, EventCount, Monetary, Recency
-from shared.domain.metric_verdict import all_time_metric, windowed_count, windowed_metric
 from shared.domain.user_state import NEVER, Slots
+from shared.domain.windowed_verdict import LineOf, all_turns, first_turn, line_of
 
 Verdict = Callable[[Slots, int], tuple[bool, int]]
 """(slots, as_of) -> (member, recheck_at); `as_of` is not earlier than any event folded.
@@ -14,19 +15,83 @@ Verdict = Callable[[Slots, int], tuple[bool, int]]
 recheck_at is the earliest instant after `as_of` at which the answer turns around if no event comes, or NEVER.
 """
 
+Turns = Callable[[Slots, int], tuple[bool, list[int]]]
+"""(slots, as_of) -> the answer and all instants after `as_of` at which it turns around if no event comes, ascending."""
+
 
 def condition_verdict(condition: Condition, key: str) -> Verdict:
     """The verdict of a condition over the slot `key`, `negate` included."""
     if isinstance(condition, Recency):
         return _recency(condition, key)
+    line = _line(condition, key)
+    if line is not None:
+        return _first_of(*line)
     if isinstance(condition, Monetary):
-        if condition.window_us is None:
-            return all_time_metric(condition, key)
-        return windowed_metric(condition, condition.window_us, key)
-    return _total(condition, key) if condition.window_us is None else _count(condition, condition.window_us, key)
+        return _all_time_metric(condition, key)
+    if condition.window_us is None:
+        return _all_time_count(condition, key)
+    needed = newest_needed(condition.operator, condition.value)
+    if condition.operator in ("eq", "neq"):
+        inside = (condition.operator == "eq") is not condition.negate
+        return _exactly(key, condition.value, condition.window_us, inside=inside)
+    # the others say "at least so many", or that it is not so
+    inside = (condition.operator in ("gte", "gt")) is not condition.negate
+    return _at_least(key, needed, condition.window_us, inside=inside)
 
 
-def _total(condition: EventCount, key: str) -> Verdict:
+def condition_turns(condition: Condition, key: str) -> Turns:
+    """The answer of a condition over the slot `key` and all its turns, `negate` included."""
+    line = _line(condition, key)
+    if line is not None:
+        return _all_of(*line)
+    verdict = condition_verdict(condition, key)
+
+    def turns(slots: Slots, as_of: int) -> tuple[bool, list[int]]:
+        start, recheck_at = verdict(slots, as_of)
+        instants = []
+        while recheck_at != NEVER:
+            instants.append(recheck_at)
+            recheck_at = verdict(slots, recheck_at)[1]
+        return start, instants
+
+    return turns
+
+
+def _line(condition: Condition, key: str) -> tuple[LineOf, int] | None:
+    """Line and window of a condition that has to look at every entry of its window."""
+    if isinstance(condition, Recency) or condition.window_us is None:
+        return None
+    if isinstance(condition, EventCount) and newest_needed(condition.operator, condition.value) <= ALWAYS_EXACT:
+        return None
+    return line_of(condition, condition.window_us, key), condition.window_us
+
+
+def _first_of(line: LineOf, window: int) -> Verdict:
+    return lambda slots, as_of: first_turn(line(slots, as_of), window)
+
+
+def _all_of(line: LineOf, window: int) -> Turns:
+    return lambda slots, as_of: all_turns(line(slots, as_of), window)
+
+
+def _all_time_metric(condition: Monetary, key: str) -> Verdict:
+    compare, value, negate = COMPARE[condition.operator], condition.value_micro, condition.negate
+    metric, zero = condition.metric, list(NOTHING)
+    column = {"sum": 1, "avg": 1, "max": 2, "min": 3}[metric]
+
+    def verdict(slots: Slots, _as_of: int) -> tuple[bool, int]:
+        totals = slots.get(key, zero)
+        if metric == "avg":
+            # unrounded: sum op value x count
+            return (totals[0] > 0 and compare(totals[1], value * totals[0])) is not negate, NEVER
+        if metric == "sum" or totals[0]:
+            return compare(totals[column], value) is not negate, NEVER
+        return negate, NEVER
+
+    return verdict
+
+
+def _all_time_count(condition: EventCount, key: str) -> Verdict:
     compare, value, negate = COMPARE[condition.operator], condition.value, condition.negate
     zero = [0]
 
@@ -34,17 +99,6 @@ def _total(condition: EventCount, key: str) -> Verdict:
         return compare(slots.get(key, zero)[0], value) is not negate, NEVER
 
     return verdict
-
-
-def _count(condition: EventCount, window: int, key: str) -> Verdict:
-    negate = condition.negate
-    needed = newest_needed(condition.operator, condition.value)
-    if needed > ALWAYS_EXACT:
-        return windowed_count(condition, window, key)
-    if condition.operator in ("eq", "neq"):
-        return _exactly(key, condition.value, window, inside=(condition.operator == "eq") is not negate)
-    # the others say "at least so many", or that it is not so
-    return _at_least(key, needed, window, inside=(condition.operator in ("gte", "gt")) is not negate)
 
 
 def _at_least(key: str, needed: int, window: int, *, inside: bool) -> Verdict:

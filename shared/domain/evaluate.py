@@ -5,7 +5,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from shared.domain.condition import Condition, Group, Item
-from shared.domain.condition_verdict import Verdict, condition_verdict
+from shared.domain.condition_verdict import Verdict, condition_turns, condition_verdict
 from shared.domain.user_state import NEVER, Slots
 
 Keys = dict[Condition, str]
@@ -73,7 +73,7 @@ def _first_turn(group: Group, keys: Keys, slots: Slots, as_of: int) -> int:
 def _turns(item: Item, keys: Keys, slots: Slots, as_of: int) -> tuple[bool, list[int]]:
     """The answer at `as_of` and all instants after it at which the answer turns around."""
     if not isinstance(item, Group):
-        return _turns_of(condition_verdict(item, keys[item]), slots, as_of)
+        return condition_turns(item, keys[item])(slots, as_of)
     decisive = item.logic == "OR"
     lines = [_turns(child, keys, slots, as_of) for child in item.conditions]
     answers = [answer for answer, _ in lines]
@@ -89,13 +89,4 @@ def _turns(item: Item, keys: Keys, slots: Slots, as_of: int) -> tuple[bool, list
         if answer is not now:
             turns.append(instant)
             now = answer
-    return start, turns
-
-
-def _turns_of(verdict: Verdict, slots: Slots, as_of: int) -> tuple[bool, list[int]]:
-    start, recheck_at = verdict(slots, as_of)
-    turns = []
-    while recheck_at != NEVER:
-        turns.append(recheck_at)
-        recheck_at = verdict(slots, recheck_at)[1]
     return start, turns

@@ -5,6 +5,7 @@ ascending. Values are in 1e-6 units. Pairs that the longest window has left are 
 """
 
 from bisect import bisect_right
+from typing import NamedTuple
 
 from shared.domain.aggregate import NOTHING, Totals, Verbs, number_reader
 from shared.domain.bucket import FOLDED_AT_ONCE, LIMIT, gather
@@ -35,10 +36,12 @@ def pairs_verbs(name: str, windows: tuple[int, ...]) -> Verbs:
             drop_through(partial, edge)
         if value is None or event.occurred_at <= edge:
             return
-        if len(partial) == 1 + partial[0] or event.occurred_at > partial[-2]:
-            partial += (event.occurred_at, value)
+        time = event.occurred_at
+        # ascending by time, then by value, so that no order of arrival shows
+        if len(partial) == 1 + partial[0] or time > partial[-2] or (time == partial[-2] and value >= partial[-1]):
+            partial += (time, value)
         else:
-            _insert(partial, event.occurred_at, value)
+            _insert(partial, time, value)
         if len(partial) - partial[0] > 1 + 2 * LIMIT:
             partial[:] = _bounded(weighed(partial), windows, event.received_at)
 
@@ -63,6 +66,26 @@ def weighed(partial: Partial) -> list[Weighed]:
     return buckets + [(time, 1, value, value, value) for time, value in singles]
 
 
+class Columns(NamedTuple):
+    """Entries side by side, newest first: their instants and what stands there."""
+
+    times: list[int]
+    numbers: list[int]
+    sums: list[int]
+    highs: list[int]
+    lows: list[int]
+
+
+def columns_after(partial: Partial, edge: int) -> Columns:
+    """The entries after `edge`."""
+    if partial[0]:
+        inside = [entry for entry in reversed(weighed(partial)) if entry[0] > edge]
+        return Columns(*map(list, zip(*inside, strict=True))) if inside else Columns([], [], [], [], [])
+    first = first_after(partial, edge)
+    values = partial[:first:-2]
+    return Columns(partial[-2 : first - 1 : -2], [1] * len(values), values, values, values)
+
+
 def first_after(partial: Partial, edge: int) -> int:
     """The index of the first single pair whose time is after `edge`."""
     start = 1 + partial[0]
@@ -74,11 +97,8 @@ def first_after(partial: Partial, edge: int) -> int:
 
 def totals_after(partial: Partial, edge: int) -> Totals:
     """The totals of the entries after `edge`."""
-    inside = [entry for entry in weighed(partial) if entry[0] > edge]
-    if not inside:
-        return NOTHING
-    _, counts, sums, highs, lows = zip(*inside, strict=True)
-    return Totals(sum(counts), sum(sums), max(highs), min(lows))
+    _, numbers, sums, highs, lows = columns_after(partial, edge)
+    return Totals(sum(numbers), sum(sums), max(highs), min(lows)) if numbers else NOTHING
 
 
 def drop_through(partial: Partial, edge: int) -> None:
@@ -92,7 +112,7 @@ def drop_through(partial: Partial, edge: int) -> None:
 
 
 def _insert(partial: Partial, time: int, value: int) -> None:
-    """Put a late pair where it belongs: by time, then by value, so that no order of arrival shows."""
+    """Put a late pair where it belongs."""
     start = 1 + partial[0]
     singles = list(zip(partial[start::2], partial[start + 1 :: 2], strict=True))
     at = start + 2 * bisect_right(singles, (time, value))

@@ -1,0 +1,108 @@
+"""Verdicts that look at every entry of a window: metrics of numbers, and counts too large to keep one by one.
+
+As time passes the entries of a window leave it, oldest first. So its answers to come are those of its newest entries:
+of all, of all but the oldest, and so on, down to none.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+from typing import NamedTuple
+
+from shared.domain.comparison import COMPARE
+from shared.domain.condition import EventCount, Monetary
+from shared.domain.newest_times import counted
+from shared.domain.pairs import Columns, columns_after
+from shared.domain.user_state import NEVER, Slots
+
+
+class Line(NamedTuple):
+    """The answers of a window from an instant on.
+
+    times: of the entries in the window, newest first. answers: `answers[n]` is the answer when the newest n are left.
+    """
+
+    times: list[int]
+    answers: list[bool]
+
+
+LineOf = Callable[[Slots, int], Line]
+"""(slots, as_of) -> the line from `as_of` on."""
+
+
+def line_of(condition: EventCount | Monetary, window: int, key: str) -> LineOf:
+    """The line of a condition with a window, `negate` included, over the slot `key`."""
+    if isinstance(condition, EventCount):
+        return _count_line(condition, window, key)
+    answers_of, empty = _metric_answers(condition), [0]
+
+    def line(slots: Slots, as_of: int) -> Line:
+        columns = columns_after(slots.get(key, empty), as_of - window)
+        return Line(columns.times, answers_of(columns))
+
+    return line
+
+
+def first_turn(line: Line, window: int) -> tuple[bool, int]:
+    """The answer now, and the first instant at which it differs. `window` in us."""
+    times, answers = line
+    left = len(times)
+    now = answers[left]
+    other = not now
+    if other not in answers:
+        return now, NEVER
+    while True:
+        left -= 1
+        # entries of one instant leave together
+        if answers[left] is other and (left == 0 or times[left - 1] != times[left]):
+            return now, times[left] + window
+        if left == 0:
+            return now, NEVER
+
+
+def all_turns(line: Line, window: int) -> tuple[bool, list[int]]:
+    """The answer now, and all instants at which it turns around, ascending. `window` in us."""
+    times, answers = line
+    start = now = answers[len(times)]
+    turns = []
+    for left in range(len(times) - 1, -1, -1):
+        if answers[left] is not now and (left == 0 or times[left - 1] != times[left]):
+            now = answers[left]
+            turns.append(times[left] + window)
+    return start, turns
+
+
+def _count_line(condition: EventCount, window: int, key: str) -> LineOf:
+    compare, value, negate, empty = COMPARE[condition.operator], condition.value, condition.negate, [0]
+
+    def line(slots: Slots, as_of: int) -> Line:
+        edge = as_of - window
+        inside = [entry for entry in reversed(counted(slots.get(key, empty))) if entry[0] > edge]
+        counts = accumulate((count for _, count in inside), initial=0)
+        return Line([time for time, _ in inside], [compare(count, value) is not negate for count in counts])
+
+    return line
+
+
+def _metric_answers(condition: Monetary) -> Callable[[Columns], list[bool]]:
+    """The answers for the newest n entries, n from 0 on."""
+    compare, value, negate = COMPARE[condition.operator], condition.value_micro, condition.negate
+
+    def answers(actual: Iterable[int]) -> list[bool]:
+        return [compare(number, value) is not negate for number in actual]
+
+    match condition.metric:
+        case "sum":
+            return lambda columns: answers(accumulate(columns.sums, initial=0))
+        case "max":
+            return lambda columns: [negate, *answers(accumulate(columns.highs, max))]
+        case "min":
+            return lambda columns: [negate, *answers(accumulate(columns.lows, min))]
+        case "avg":
+            return lambda columns: [
+                negate,
+                # unrounded: sum op value x count
+                *(
+                    compare(total, value * numbers) is not negate
+                    for total, numbers in zip(accumulate(columns.sums), accumulate(columns.numbers), strict=True)
+                ),
+            ]

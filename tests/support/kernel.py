@@ -1,0 +1,46 @@
+"""Running the kernel as its callers do: one user, one log, some segments."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from shared.domain.definition import parse_definition
+from shared.domain.event import Event
+from shared.domain.fold import fold, is_repeat
+from shared.domain.plan import Activation, Plan, compile_plan
+from shared.domain.user_state import Slots, UserState
+
+
+def plan_of(definitions: Iterable[dict[str, Any]], sinces: Iterable[int] = ()) -> Plan:
+    """The plan of definitions served as segments 1, 2, ...; counting from 0 where no `since` is given."""
+    starts = iter(sinces)
+    return compile_plan(
+        Activation(number, 1, parse_definition(definition), next(starts, 0), serving=True)
+        for number, definition in enumerate(definitions, 1)
+    )
+
+
+def take_in(plan: Plan, state: UserState, event: Event) -> None:
+    """One event, as the evaluator takes it in: once for each offset, repeats of an id dropped."""
+    if event.offset <= state.applied_offset:
+        return
+    state.applied_offset = event.offset
+    state.as_of = max(state.as_of, event.received_at)
+    if event.event_id is not None and is_repeat(state, event):
+        return
+    fold(plan.by_event_type.get(event.event_type, plan.other), state.slots, event)
+
+
+def state_after(plan: Plan, events: Sequence[Event]) -> UserState:
+    """The state of the user after a log."""
+    state = UserState()
+    for event in events:
+        take_in(plan, state, event)
+    return state
+
+
+def fold_all(plan: Plan, events: Iterable[Event]) -> Slots:
+    """The slots after folding events in any order, without looking at ids and offsets."""
+    slots: Slots = {}
+    for event in events:
+        fold(plan.by_event_type.get(event.event_type, plan.other), slots, event)
+    return slots

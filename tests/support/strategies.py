@@ -1,0 +1,121 @@
+"""Generated definitions and logs: small alphabets and a small grid of instants, so that edges are hit often."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from shared.domain.event import Event
+from shared.domain.times import occurred_at_of
+from tests.support.oracle import DAY, SECOND
+
+START = 1_700_000_000 * SECOND
+
+EVENT_TYPES = ("view", "order", "context_identified")
+PROPERTIES = ("total", "a.b", "a.b.c")
+
+_WINDOWS: list[dict[str, Any]] = [
+    {"window_seconds": 1},
+    {"window_seconds": 2},
+    {"window_seconds": 3.0},
+    {"window_seconds": 2.5},
+    {"window_seconds": 0.000001},
+    {"window_seconds": 1e-9},
+    {"window_minutes": 0.05},
+    {"window_minutes": 1.5},
+    {"window_hours": 0.001},
+    {"window_hours": 24},
+    {"window_days": 0.00001},
+    {"window_days": 1},
+    {"window_days": 1.25},
+    {"window_days": 3650},
+]
+_THRESHOLDS = (0, 1, -1, 2, 0.5, 0.1, 0.3, 2.5, 1.0000005, 0.0000015, 999_999_999_999_999, -1e14)
+_COUNTS = (0, 1, 2, 3, 1.0, 5)
+_COMPARISONS = ("eq", "neq", "gt", "gte", "lt", "lte")
+_AGES = ("gt", "gte", "lt", "lte", "eq")
+
+_VALUES: list[Any] = [
+    *(0, 1, 2, -1, 0.5, 0.1, 0.2, 0.30000000000000004, 1.0000005, 2.5000005, -0.0, 1e-7, 5e-7, 1.5e-6),
+    *(999_999_999_999_999, 10**15, 1e15, -1e15, 1e300, 2**53 + 1, 123456789.1234565),
+    *(None, True, False, "1", "", [1], {"b": 1}, {"b": {"c": 2}}, {"b": None}, {}),
+]
+_PAYLOADS: list[dict[str, Any]] = [
+    {},
+    *({"total": value} for value in _VALUES),
+    *({"a": value} for value in _VALUES),
+    {"a.b": 2, "a": {"b": 1}},
+    {"a.b": None, "a": {"b": 1}},
+    {"a.b.c": 0.5, "total": 1},
+]
+
+_negate = st.sampled_from([{}, {}, {"negate": True}, {"negate": False}])
+_window = st.sampled_from(_WINDOWS)
+_maybe_window = st.sampled_from([{}, *_WINDOWS, *_WINDOWS])
+_event_type = st.sampled_from(EVENT_TYPES[:2] * 3 + EVENT_TYPES)
+
+
+def _condition(kind: str, *parts: st.SearchStrategy[dict[str, Any]], **keys: st.SearchStrategy[Any]) -> Any:
+    """A condition of one type: drawn keys, then the keys of drawn parts."""
+    drawn = st.fixed_dictionaries({"type": st.just(kind), "event_type": _event_type, **keys})
+    return st.tuples(drawn, *parts).map(lambda pieces: {key: v for piece in pieces for key, v in piece.items()})
+
+
+event_counts = _condition(
+    "event_count",
+    _maybe_window,
+    _negate,
+    operator=st.sampled_from(_COMPARISONS),
+    value=st.sampled_from(_COUNTS),
+)
+recencies = _condition("recency", _window, _negate, operator=st.sampled_from(_AGES))
+monetaries = _condition(
+    "monetary",
+    _maybe_window,
+    _negate,
+    property=st.sampled_from(PROPERTIES),
+    metric=st.sampled_from(("sum", "avg", "max", "min")),
+    operator=st.sampled_from(_COMPARISONS),
+    value=st.sampled_from(_THRESHOLDS),
+)
+conditions = st.one_of(event_counts, recencies, monetaries)
+
+
+def groups(items: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Groups of these items."""
+    drawn = st.fixed_dictionaries(
+        {"logic": st.sampled_from(("AND", "OR")), "conditions": st.lists(items, min_size=1, max_size=3)}
+    )
+    return st.tuples(drawn, _negate).map(lambda pieces: pieces[0] | pieces[1])
+
+
+_nested = groups(st.one_of(conditions, groups(st.one_of(conditions, conditions, groups(conditions)))))
+definitions = st.one_of(groups(conditions), _nested)
+"""Valid definitions: flat, or nested to depth 4."""
+
+_STEPS = (0, 0, 1, SECOND // 2, SECOND, SECOND, 2 * SECOND, 3 * SECOND, 60 * SECOND, DAY - 1, DAY)
+_LATENESS = (None, None, 0, 0, 1, SECOND, SECOND, 2 * SECOND, 3 * SECOND, 90 * SECOND, 2 * DAY, -SECOND)
+
+_entries = st.tuples(
+    st.sampled_from(_STEPS),
+    st.sampled_from(_LATENESS),
+    _event_type,
+    st.sampled_from(_PAYLOADS),
+    st.sampled_from((None, None, None, None, "x", "y")),
+    st.sampled_from((1, 1, 2, 7)),
+)
+
+
+def _log(entries: list[Any]) -> list[Event]:
+    """Events in the order of the log: received_at never goes back, occurred_at is late, equal or ahead by a little."""
+    received_at, offset, events = START, -1, []
+    for step, late, event_type, payload, event_id, offsets in entries:
+        received_at += step
+        offset += offsets
+        occurred_at = occurred_at_of(None if late is None else received_at - late, received_at)
+        events.append(Event("u", event_type, occurred_at, received_at, offset, payload, event_id))
+    return events
+
+
+def logs(min_size: int = 1, max_size: int = 10) -> st.SearchStrategy[list[Event]]:
+    """The log of one user: late events, repeats, equal instants, wrong types, gaps between offsets."""
+    return st.lists(_entries, min_size=min_size, max_size=max_size).map(_log)
