@@ -26,7 +26,7 @@ def await_evaluated(bootstrap_servers: str, group: str | None = None) -> None:
         ends = _end_offsets(bootstrap_servers, group)
         admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
         deadline = time.monotonic() + _TIMEOUT_S
-        while missing := _missing(ends, _committed(admin, group, list(ends))):
+        while ends and (missing := _missing(ends, _committed(admin, group, list(ends)))):
             if time.monotonic() > deadline:
                 raise LocalRunError(f"{missing:,} events are not evaluated after {_TIMEOUT_S} s: see evaluator.log.")
             time.sleep(_BETWEEN_QUESTIONS_S)

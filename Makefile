@@ -1,0 +1,39 @@
+# All commands. Python 3.11+ is all that is needed; the environment is made on first use.
+.DEFAULT_GOAL := help
+.PHONY: help up down test fmt env lock lock-jars
+
+python = .venv/bin/python
+checked = deploy services shared tests
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+up: env ## start everything; DEMO=0 leaves the demo out; Ctrl-C stops it
+	@PYTHONDONTWRITEBYTECODE=1 exec $(python) -m deploy.local up $(if $(filter 0 no false,$(DEMO)),--no-demo)
+
+down: env ## stop the one that runs in the background
+	@PYTHONDONTWRITEBYTECODE=1 exec $(python) -m deploy.local down
+
+test: env ## everything that CI runs
+	.venv/bin/ruff check $(checked)
+	.venv/bin/ruff format --check $(checked)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/pytest
+
+fmt: env ## format and fix what can be fixed
+	.venv/bin/ruff check --fix $(checked)
+	.venv/bin/ruff format $(checked)
+
+env: ## make .venv if it is missing or older than the lock
+	@python=$$(PYTHON="$(PYTHON)" sh deploy/local/python.sh) && exec "$$python" deploy/local/bootstrap.py
+
+# ---- for who changes dependencies; needs uv
+compile = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock: ## resolve the packages anew: versions and hashes, no addresses
+	$(compile) --upgrade -o requirements.lock pyproject.toml
+	$(compile) --upgrade -o requirements-dev.lock -c requirements.lock --group local --group dev pyproject.toml
+
+lock-jars: env ## resolve Kafka's jars anew
+	$(python) -m deploy.local.kafka_jars
