@@ -5,7 +5,7 @@ that a process never shows a zero for something that it does not do. Labels take
 segment or a text of a sender.
 """
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 API = CollectorRegistry()
 EVALUATOR = CollectorRegistry()
@@ -29,7 +29,61 @@ DEAD_LETTERS = Counter(
 
 # --- api -----------------------------------------------------------------------------------------------------------
 
+API_REQUESTS = Counter(
+    "shoal_api_requests_total",
+    "Requests answered, by the route's pattern (`other`: no route), method and status",
+    ["route", "method", "status"],
+    registry=API,
+)
+API_REQUEST_SECONDS = Histogram(
+    "shoal_api_request_seconds",
+    "Time from a request to the end of its answer, by the route's pattern",
+    ["route"],
+    registry=API,
+)
+API_LOOKUP_PIPELINE_USERS = Histogram(
+    "shoal_api_lookup_pipeline_users",
+    "Users read from the membership store by one pipeline",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000),
+    registry=API,
+)
+API_EVENTS = Counter(
+    "shoal_api_events_total",
+    "Events sent by clients, by outcome: stored, invalid, unknown (answered 503: they may be stored or not)",
+    ["outcome"],
+    registry=API,
+)
+API_KAFKA_REFUSED = Counter(
+    "shoal_api_kafka_refused_total",
+    "Writes to Kafka not known to be stored, by reason",
+    ["reason"],
+    registry=API,
+)
+API_OUTBOX_SENT = Counter(
+    "shoal_api_outbox_sent_total",
+    "Outbox rows acknowledged by the broker, repeats after a start included",
+    registry=API,
+)
+API_OUTBOX_FAILURES = Counter(
+    "shoal_api_outbox_failures_total", "Rounds of the relay that ended in an outage and are tried again", registry=API
+)
+API_OUTBOX_LEADER = Gauge(
+    "shoal_api_outbox_leader", "1 while this process relays the outbox and reads progress, else 0", registry=API
+)
+API_PROGRESS_REPORTS = Counter(
+    "shoal_api_progress_reports_total",
+    "Progress reports read, by kind (`invalid`: not readable)",
+    ["kind"],
+    registry=API,
+)
+
 # --- evaluator -----------------------------------------------------------------------------------------------------
+
+EVENTS = Counter("shoal_evaluator_events_total", "Messages of events taken in, usable or not", registry=EVALUATOR)
+MEMBERSHIP_CHANGES = Counter(
+    "shoal_evaluator_membership_changes_total", "Membership changes sent, repeats included", registry=EVALUATOR
+)
+PARTITIONS = Gauge("shoal_evaluator_partitions", "Partitions of events owned by this worker", registry=EVALUATOR)
 
 # --- exporter ------------------------------------------------------------------------------------------------------
 

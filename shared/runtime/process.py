@@ -29,24 +29,33 @@ Main = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 """The body of a service: returns soon after the event is set."""
 
 REFUSALS: tuple[type[Exception], ...] = (InvalidSettings, WrongTopic, CannotListen)
+_UNAVAILABLE: tuple[type[Exception], ...] = (KafkaUnavailable,)
 
 
 @contextlib.contextmanager
-def clear_end(name: str, refusals: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def clear_end(
+    name: str, refusals: tuple[type[Exception], ...] = (), outages: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
     """End the process with one line `<name>: <text>` for a fault that the text explains.
 
-    Exit code 2 for `REFUSALS` and the service's own `refusals`, 75 for KafkaUnavailable. Anything else passes: it
-    is a defect, and its traceback is wanted.
+    Exit code 2 for `REFUSALS` and the service's own `refusals`, 75 for KafkaUnavailable and its own `outages`.
+    Anything else passes: it is a defect, and its traceback is wanted.
     """
     try:
         yield
     except REFUSALS + refusals as fault:
         _end(f"{name}: {fault}", EXIT_REFUSED)
-    except KafkaUnavailable as fault:
+    except _UNAVAILABLE + outages as fault:
         _end(f"{name}: {fault}", EXIT_TRY_AGAIN)
 
 
-def run(name: str, main: Main, refusals: tuple[type[Exception], ...] = ()) -> None:
+def run(
+    name: str,
+    main: Main,
+    refusals: tuple[type[Exception], ...] = (),
+    outages: tuple[type[Exception], ...] = (),
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
     """Run `main(stop)` in a new event loop, with `clear_end`; SIGTERM and SIGINT set `stop`, repeated ones too."""
 
     async def with_signals() -> None:
@@ -57,8 +66,8 @@ def run(name: str, main: Main, refusals: tuple[type[Exception], ...] = ()) -> No
             loop.add_signal_handler(number, stop.set)
         await main(stop)
 
-    with clear_end(name, refusals):
-        asyncio.run(with_signals())
+    with clear_end(name, refusals, outages), asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(with_signals())
 
 
 def _end(line: str, code: int) -> None:

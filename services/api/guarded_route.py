@@ -1,0 +1,78 @@
+"""What every route of the public API does first: who is calling, then the body with its limits."""
+
+from collections.abc import Callable, Coroutine, MutableMapping
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Depends, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
+
+from services.api.auth import Authenticator, Caller
+from services.api.bodies import check_json, check_media_type, header, read_body
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class _Id(Convertor[int]):
+    """An id in a path; anything else is another path, so that it is unknown (404), not invalid."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+# here, because routes compile their paths while their modules are imported
+register_url_convertor("id", _Id())
+
+
+class GuardedRoute(APIRoute):
+    """A route for known callers only, whose body is JSON within the limits before FastAPI sees it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler behind authentication and the checks of the body."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            authenticator: Authenticator = request.app.state.wiring.authenticator
+            headers = request.scope["headers"]
+            request.scope["caller"] = authenticator.authenticate(header(headers, b"authorization"))
+            if request.method not in _WITH_BODY:
+                return await handle(request)
+            body = await read_body(request.receive)
+            if body:
+                check_media_type(header(headers, b"content-type"))
+                check_json(body)
+            return await handle(Request(request.scope, _replay(body)))
+
+        return guarded
+
+
+def _replay(body: bytes) -> Callable[[], Coroutine[Any, Any, MutableMapping[str, Any]]]:
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.scope["caller"]
+    return caller
+
+
+CallerOf = Annotated[Caller, Depends(_caller)]
+
+
+class JsonAnswer(Response):
+    """JSON made by msgspec."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the answer."""
+        return msgspec.json.encode(content)

@@ -1,0 +1,22 @@
+"""Instants as the public API writes them: UTC, `Z`, and 0 or 6 fraction digits."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+MICROSECONDS = 1_000_000
+
+
+@lru_cache(maxsize=1024)
+def _whole_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def text_of_us(instant_us: int) -> str:
+    """The text of an instant in microseconds since 1970."""
+    second, fraction = divmod(instant_us, MICROSECONDS)
+    return f"{_whole_second(second)}.{fraction:06d}Z" if fraction else _whole_second(second) + "Z"
+
+
+def text_of(instant: datetime | None) -> str | None:
+    """The text of a moment with a zone; None stays None."""
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,48 @@
+"""What a user's packed value says at an instant: values in, answer out."""
+
+from collections.abc import Container
+from typing import NamedTuple
+
+from shared.contracts.redis_keys import COMING, NEVER, SOFT, unpack_records
+
+
+class Membership(NamedTuple):
+    """A user's segments at an instant.
+
+    `stale`: a soft turn has passed, so one of the answers is only the last known. `next_change_at` (microseconds)
+    is the next instant at which time alone changes the answer, None when it never does or is not known exactly.
+    """
+
+    segment_ids: list[int]
+    stale: bool
+    next_change_at: int | None
+
+
+NOWHERE = Membership([], stale=False, next_change_at=None)
+
+
+def membership_at(value: bytes | None, now: int, asked: Container[int]) -> Membership:
+    """The membership in the `asked` segments at `now` (microseconds since 1970)."""
+    if value is None:
+        return NOWHERE
+    member_of: list[int] = []
+    stale = False
+    hard_turn = soft_turn = NEVER
+    for segment_id, _, turns_at, flags in unpack_records(value):
+        if segment_id not in asked:
+            continue
+        passed = now >= turns_at
+        if flags & SOFT:
+            # the turn comes then or later: past it the last known answer stands
+            stale = stale or passed
+            soft_turn = min(soft_turn, turns_at)
+            turned = False
+        else:
+            turned = passed
+            if not passed:
+                hard_turn = min(hard_turn, turns_at)
+        if bool(flags & COMING) == turned:
+            member_of.append(segment_id)
+    member_of.sort()
+    known = hard_turn != NEVER and hard_turn <= soft_turn
+    return Membership(member_of, stale, hard_turn if known else None)

@@ -1,0 +1,20 @@
+"""SQL of tenants."""
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.api.tables import tenants
+
+
+class TenantRepository:
+    """Tenants within one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def ensure(self, slug: str) -> int:
+        """The id of the tenant with this slug, which is made if it is missing."""
+        await self._connection.execute(insert(tenants).values(slug=slug).on_conflict_do_nothing())
+        result = await self._connection.execute(select(tenants.c.id).where(tenants.c.slug == slug))
+        return int(result.scalar_one())

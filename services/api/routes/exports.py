@@ -1,0 +1,65 @@
+"""/api/segments/<id>/export/: ask for a file of the members, and follow it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from services.api import schemas
+from services.api.errors import NotFound
+from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
+from services.api.pages import PageOf
+from services.api.repository.exports import ExportRow
+from services.api.use_cases import exports as use_cases
+from services.api.use_cases.segments import find
+from services.api.wiring import WiringOf
+
+router = APIRouter(route_class=GuardedRoute, tags=["exports"])
+
+_MAX_ID = (1 << 63) - 1
+
+
+@router.post("/api/segments/{segment_id:id}/export/", status_code=202, response_model=schemas.ExportQueued)
+async def request_export(
+    wiring: WiringOf, caller: CallerOf, segment_id: int, body: schemas.ExportBody | None = None
+) -> Response:
+    """Ask for a file of the members."""
+    wished = body or schemas.ExportBody()
+    async with wiring.database.begin() as work:
+        export = await use_cases.request(work, caller, segment_id, wished.format)
+    wiring.wake_relay()
+    return JsonAnswer({"export_id": export.id, "id": export.id, "status": export.status}, 202)
+
+
+@router.get("/api/segments/{segment_id:id}/export/", response_model=schemas.Export | schemas.ExportPage)
+async def get_export(
+    wiring: WiringOf,
+    caller: CallerOf,
+    segment_id: int,
+    page: PageOf,
+    export_id: Annotated[int | None, Query(ge=1, le=_MAX_ID)] = None,
+) -> Response:
+    """One export, or without `export_id` the list of them, newest first."""
+    async with wiring.database.begin() as work:
+        await find(work, caller, segment_id)
+        if export_id is None:
+            count, rows = await work.exports.page(segment_id, page.offset, page.limit)
+            return JsonAnswer(page.answer(count, [_answer(row) for row in rows]))
+        export = await work.exports.get(segment_id, export_id)
+    if export is None:
+        raise NotFound
+    return JsonAnswer(_answer(export))
+
+
+def _answer(export: ExportRow) -> dict[str, Any]:
+    return {
+        "id": export.id,
+        "export_id": export.id,
+        "status": export.status,
+        "format": export.format,
+        "row_count": export.row_count,
+        # no file is served yet, so that there is nothing to fetch or to expire
+        "download_url": None,
+        "expires_at": None,
+        "error": export.error,
+    }

@@ -1,0 +1,134 @@
+"""The bodies of the public API outside the hot paths, as pydantic checks requests and OpenAPI shows answers."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+SegmentType = Literal["rule", "ai", "lookalike"]
+Status = Literal["draft", "computing", "computed", "failed"]
+Format = Literal["parquet", "csv", "jsonl"]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+Description = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+class _Request(BaseModel):
+    # strict: "1" is no number and 1 no text; keys that we do not know are passed over, so that an answer of ours
+    # can be sent back with a field changed
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class SegmentChangeBody(_Request):
+    """Any of the fields that a caller may set."""
+
+    name: Name = Field(default="", validate_default=False)
+    tenant: int | str | None = None
+    """Id or slug; must be the caller's."""
+    segment_type: SegmentType = "rule"
+    description: Description = ""
+    definition: dict[str, Any] | None = None
+    is_active: bool = True
+
+
+class NewSegmentBody(SegmentChangeBody):
+    """A new segment."""
+
+    name: Name = Field()
+
+
+class ExportBody(_Request):
+    """Which file is wished."""
+
+    format: Format = "csv"
+
+
+class Segment(BaseModel):
+    """A segment. `member_count` is null while the membership store cannot be asked."""
+
+    id: int
+    name: str
+    description: str
+    tenant: int
+    segment_type: SegmentType
+    definition: dict[str, Any] | None
+    version: int
+    active_version: int | None
+    is_active: bool
+    status: Status
+    status_detail: str
+    member_count: int | None
+    last_computed_at: str | None
+    created_at: str
+    updated_at: str
+
+
+class Version(BaseModel):
+    """One saved definition of a segment."""
+
+    version: int
+    definition: dict[str, Any]
+    created_at: str
+    created_by: str
+    active: bool
+
+
+class Queued(BaseModel):
+    """The compute begins."""
+
+    status: Literal["queued"]
+
+
+class Compute(BaseModel):
+    """How far the last compute of a segment has come; `version` is null before the first."""
+
+    status: Status
+    version: int | None
+    partitions_done: int
+    partitions: int
+    started_at: str | None
+    finished_at: str | None
+    error: str | None
+
+
+class ExportQueued(BaseModel):
+    """The export is requested."""
+
+    export_id: int
+    id: int
+    status: Literal["pending"]
+
+
+class Export(BaseModel):
+    """An export and how far it has come."""
+
+    id: int
+    export_id: int
+    status: Literal["pending", "running", "complete", "failed"]
+    format: Format
+    row_count: int | None
+    download_url: str | None
+    expires_at: str | None
+    error: str | None
+
+
+class _Page(BaseModel):
+    count: int
+    next: str | None
+    previous: str | None
+
+
+class SegmentPage(_Page):
+    """A page of segments."""
+
+    results: list[Segment]
+
+
+class VersionPage(_Page):
+    """A page of versions, newest first."""
+
+    results: list[Version]
+
+
+class ExportPage(_Page):
+    """A page of exports, newest first."""
+
+    results: list[Export]

@@ -1,0 +1,51 @@
+"""uvicorn around the application, ended by an event instead of by its own signal handlers."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from socket import socket
+
+import uvicorn
+
+from services.api.hot.dispatcher import Dispatcher
+
+_CLOSE_AFTER_S = 6
+"""Longer than any request may take, writes to Kafka included."""
+
+
+class Server(uvicorn.Server):
+    """Serves until told to stop; requests under way are answered first."""
+
+    def __init__(self, app: Dispatcher) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_CLOSE_AFTER_S,
+            )
+        )
+
+    async def serve_until(self, stop: asyncio.Event, listening: socket) -> None:
+        """Serve on the socket until the event is set. Raises RuntimeError when the application does not start."""
+
+        async def end() -> None:
+            await stop.wait()
+            self.should_exit = True
+
+        ending = asyncio.create_task(end())
+        try:
+            await self.serve(sockets=[listening])
+        finally:
+            ending.cancel()
+        if not self.started:
+            raise RuntimeError("the api did not start, see the log")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The process has its own handlers."""
+        yield

@@ -1,0 +1,37 @@
+"""What the api needs to know before it starts."""
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from shared.runtime.settings import CommonSettings, Port
+
+
+class ApiSettings(CommonSettings):
+    """Settings of the api (`SHOAL_API_...`) beside those of every service."""
+
+    model_config = SettingsConfigDict(env_prefix="SHOAL_API_", extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    redis_url: str
+    """`redis://host:port/db`."""
+    database_url: str
+    """`postgresql://user:password@host:port/database`."""
+    bootstrap_key: str = Field(min_length=16, max_length=256, pattern=r"^sk_[\x21-\x7e]+$", repr=False)
+    """The secret key (`sk_...`) of the bootstrap tenant."""
+    bootstrap_tenant: str = Field(default="demo", pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
+    """The slug of the tenant that exists from the first start on."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: str) -> str:
+        if not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://")):
+            raise ValueError("must start with redis://")
+        return value

@@ -1,0 +1,133 @@
+"""The tables of the api, as SQLAlchemy sees them; `migrations/` makes them."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s_index",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+Instant = DateTime(timezone=True)
+
+
+def _id() -> Column[int]:
+    return Column("id", BigInteger, Identity(always=True), primary_key=True)
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    _id(),
+    Column("slug", Text, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+)
+
+# A deleted segment keeps its row: ids are never used again, and its last wish is sent again with the others.
+segments = Table(
+    "segments",
+    metadata,
+    _id(),
+    Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("segment_type", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    Column("status", Text, nullable=False, server_default="draft"),
+    Column("status_detail", Text, nullable=False, server_default=""),
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("active_version", Integer),
+    # the version of the compute that runs, from the request to the last partition's switch
+    Column("computing_version", Integer),
+    # the last command about the segment; that of the running compute; that of its switch
+    Column("wish_id", BigInteger),
+    Column("compute_wish_id", BigInteger),
+    Column("switch_wish_id", BigInteger),
+    # the last compute, running or not
+    Column("compute_version", Integer),
+    Column("compute_started_at", Instant),
+    Column("compute_finished_at", Instant),
+    Column("compute_error", Text),
+    Column("last_computed_at", Instant),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    Column("deleted_at", Instant),
+    CheckConstraint("segment_type in ('rule', 'ai', 'lookalike')", name="segment_type"),
+    CheckConstraint("status in ('draft', 'computing', 'computed', 'failed')", name="status"),
+    Index("segments_tenant_id_id_index", "tenant_id", "id", postgresql_where=text("deleted_at is null")),
+)
+
+segment_versions = Table(
+    "segment_versions",
+    metadata,
+    Column("segment_id", BigInteger, ForeignKey("segments.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    # json, not jsonb: the definition as it was saved, its keys in their order
+    Column("definition", JSON, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+)
+
+exports = Table(
+    "exports",
+    metadata,
+    _id(),
+    Column("segment_id", BigInteger, ForeignKey("segments.id"), nullable=False, index=True),
+    Column("format", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("row_count", BigInteger),
+    Column("error", Text),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    Column("finished_at", Instant),
+    CheckConstraint("format in ('parquet', 'csv', 'jsonl')", name="format"),
+    CheckConstraint("status in ('pending', 'running', 'complete', 'failed')", name="status"),
+)
+
+# Rows waiting to be sent to Kafka, written with the change they tell of. `key` is the segment's or export's id.
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),
+    Column("topic", Text, nullable=False),
+    Column("key", BigInteger, nullable=False),
+    Column("message", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    Column("sent_at", Instant),
+    Index("outbox_unsent_index", "id", postgresql_where=text("sent_at is null")),
+)
+
+# Every report read from the topic `progress`, once: the primary key drops repeats.
+progress_reports = Table(
+    "progress_reports",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("outbox_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("status", Text, primary_key=True),
+    Column("version", Integer),
+    Column("cutover", BigInteger),
+    Column("error", Text),
+    Column("reported_at", Instant, nullable=False, server_default=func.now()),
+)

@@ -1,0 +1,92 @@
+"""Everything the api is made of, put together once; making it connects to nothing, `start` does."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import Depends, Request
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from services.api.auth import BootstrapKey
+from services.api.database import Database
+from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
+from services.api.leadership import Leadership
+from services.api.live_segments import LiveSegments
+from services.api.membership_reader import MembershipReader
+from services.api.outbox_relay import OutboxRelay
+from services.api.progress_reader import ProgressReader
+from services.api.settings import ApiSettings
+from shared.contracts.topics import EVENTS_MAX_BYTES
+from shared.runtime.clock import Clock, SystemClock
+from shared.runtime.kafka import new_producer
+
+_REDIS_TIMEOUT_S = 0.8
+_PRODUCER_HEADROOM_BYTES = 64 * 1024
+
+
+class Wiring:
+    """The parts of one api process."""
+
+    def __init__(self, settings: ApiSettings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.authenticator = BootstrapKey(settings.bootstrap_key)
+        self.database = Database(settings.database_url)
+        self.redis = Redis.from_url(
+            settings.redis_url,
+            socket_timeout=_REDIS_TIMEOUT_S,
+            socket_connect_timeout=_REDIS_TIMEOUT_S,
+            # once more at once: the connection of a restarted server is found dead by the first command on it
+            retry=Retry(NoBackoff(), 1),
+        )
+        self.writer = KafkaWriter(
+            lambda: new_producer(
+                settings.kafka_bootstrap_servers, EVENTS_MAX_BYTES + _PRODUCER_HEADROOM_BYTES, DELIVERY_TIMEOUT_MS
+            )
+        )
+        self.live = LiveSegments(self._live_ids)
+        self.reader = MembershipReader(self.redis, settings.partitions)
+        self.relay = OutboxRelay(self.database, self.writer, settings.partitions)
+        self.progress = ProgressReader(
+            self.database, settings.kafka_bootstrap_servers, settings.partitions, self._segments_changed
+        )
+        self.leadership = Leadership(settings.database_url, self.relay.wake, (self.relay.run, self.progress.run))
+        self._leading: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect, find or make the bootstrap tenant, and begin the background work. Raises DatabaseUnavailable."""
+        slug = self.settings.bootstrap_tenant
+        async with self.database.begin() as work:
+            self.authenticator.belongs_to(await work.tenants.ensure(slug), slug)
+        await self.writer.start()
+        self._leading = asyncio.create_task(self.leadership.run(), name="leadership")
+
+    async def stop(self) -> None:
+        """End the background work, write what is under way, close all connections."""
+        if self._leading is not None:
+            self._leading.cancel()
+            await asyncio.gather(self._leading, return_exceptions=True)
+        await self.writer.stop()
+        await self.redis.aclose()
+        await self.database.close()
+
+    def wake_relay(self) -> None:
+        """Rows may wait in the outbox; heard when this process relays it."""
+        self.relay.wake()
+
+    async def _live_ids(self, tenant: int) -> frozenset[int]:
+        async with self.database.begin() as work:
+            return await work.segments.live_ids(tenant)
+
+    def _segments_changed(self, tenant: int) -> None:
+        self.live.forget(tenant)
+        self.relay.wake()
+
+
+def _wiring(request: Request) -> Wiring:
+    wiring: Wiring = request.app.state.wiring
+    return wiring
+
+
+WiringOf = Annotated[Wiring, Depends(_wiring)]
