@@ -38,7 +38,7 @@ def fold(plan: EventPlan, slots: Slots, event: Event) -> None:
     Not repeatable: the caller folds each offset once.
     """
     offset = event.offset
-    for key, since, zero, add, _, _ in plan.slots:
+    for key, since, zero, add in plan.folds:
         if since <= offset:
             partial = slots.get(key)
             if partial is None:

@@ -127,7 +127,7 @@ def _bounded(entries: list[Weighed], windows: tuple[int, ...], as_of: int) -> Pa
     rest = entries[: max(0, len(entries) - kept)] + [entry for entry in newest if entry[1] > 1]
     buckets = gather(rest, windows, as_of, _join)
     flat = [number for entry in buckets for number in entry]
-    singles = [number for entry in newest if entry[1] == 1 for number in entry[:2]]
+    singles = [number for entry in newest if entry[1] == 1 for number in (entry[0], entry[2])]
     return [len(flat), *flat, *singles]
 
 

@@ -32,13 +32,12 @@ class Activation(msgspec.Struct, frozen=True):
 
 
 class SlotPlan(NamedTuple):
-    """One partial of a user: an aggregate counted from one offset on."""
+    """One partial of a user: an aggregate counted from one offset on, and the windows (us, ascending) over it."""
 
     key: str
     since: int
-    zero: Callable[[], Partial]
-    add: Callable[[Partial, Event], None]
     aggregate: Aggregate
+    windows: tuple[int, ...]
     verbs: Verbs
 
     def is_approximate(self, slots: Slots) -> bool:
@@ -56,10 +55,14 @@ class CompiledSegment(NamedTuple):
 
 
 class EventPlan(NamedTuple):
-    """What an event of one type touches: slots to fold, and serving segments to evaluate."""
+    """What an event of one type touches: slots to fold, and serving segments to evaluate.
+
+    folds: of each slot the key, `since`, and the verbs zero and add, at hand for the fold.
+    """
 
     slots: tuple[SlotPlan, ...] = ()
     segments: tuple[CompiledSegment, ...] = ()
+    folds: tuple[tuple[str, int, Callable[[], Partial], Callable[[Partial, Event], None]], ...] = ()
 
 
 class Plan(NamedTuple):
@@ -92,15 +95,14 @@ def compile_plan(activations: Iterable[Activation]) -> Plan:
         activation.segment_id: {condition.event_type for condition in leaves(activation.definition)}
         for activation in serving
     }
-    by_event_type = {
-        event_type: EventPlan(
-            tuple(slot for slot in slots if slot.aggregate.event_type == event_type),
-            tuple(segment for segment_id, segment in segments.items() if event_type in types_of[segment_id]),
-        )
-        for event_type in {slot.aggregate.event_type: None for slot in slots}
-    }
+
+    def event_plan(event_type: str) -> EventPlan:
+        own = tuple(slot for slot in slots if slot.aggregate.event_type == event_type)
+        touched = tuple(segment for segment_id, segment in segments.items() if event_type in types_of[segment_id])
+        return EventPlan(own, touched, tuple((slot.key, slot.since, slot.verbs.zero, slot.verbs.add) for slot in own))
+
     return Plan(
-        by_event_type,
+        {event_type: event_plan(event_type) for event_type in {slot.aggregate.event_type: None for slot in slots}},
         segments,
         {slot.key: slot for slot in slots},
         max((activation.since for activation in followed), default=0),
@@ -121,12 +123,11 @@ def _segment(activation: Activation) -> CompiledSegment:
 
 
 def _slot(aggregate: Aggregate, since: int, conditions: list[Condition]) -> SlotPlan:
-    verbs = _verbs(aggregate, conditions)
-    return SlotPlan(slot_key(aggregate, since), since, verbs.zero, verbs.add, aggregate, verbs)
-
-
-def _verbs(aggregate: Aggregate, conditions: list[Condition]) -> Verbs:
     windows = tuple(sorted({c.window_us for c in conditions if c.window_us is not None}))
+    return SlotPlan(slot_key(aggregate, since), since, aggregate, windows, _verbs(aggregate, conditions, windows))
+
+
+def _verbs(aggregate: Aggregate, conditions: list[Condition], windows: tuple[int, ...]) -> Verbs:
     match aggregate.kind:
         case "count":
             return count_verbs()

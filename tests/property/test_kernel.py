@@ -1,4 +1,4 @@
-"""The kernel against the oracle: after every event, at every turn and just before it."""
+"""The kernel against the oracle: after every event, at every turn and just before it, in any order of arrival."""
 
 from typing import Any
 
@@ -6,40 +6,73 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.event import Event
-from shared.domain.plan import Plan
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
-from tests.support.kernel import plan_of, take_in
-from tests.support.strategies import definitions, logs
+from tests.support.kernel import fold_all, merged, plan_of, state_after, take_in, trimmed
+from tests.support.properties import check_every_step
+from tests.support.strategies import conditions, definitions, logs
 
-
-def check(definition: dict[str, Any], since: int, plan: Plan, state: UserState, seen: list[Event]) -> None:
-    """One segment at the state's instant: the answer, the exact turn, and both sides of it."""
-    verdict, counted = plan.segments[1].verdict, oracle.counted(seen, since)
-    member, recheck_at = verdict(state.slots, state.as_of)
-    assert member is oracle.member(definition, counted, state.as_of)
-    assert recheck_at == oracle.next_turn(definition, counted, state.as_of)
-    if recheck_at == NEVER:
-        return
-    before, at = recheck_at - 1, recheck_at
-    assert recheck_at > state.as_of
-    assert verdict(state.slots, before) == (member, recheck_at if before >= state.as_of else NEVER)
-    assert oracle.member(definition, counted, before) is member
-    assert verdict(state.slots, at) == (not member, oracle.next_turn(definition, counted, at))
-    assert oracle.member(definition, counted, at) is not member
+sinces = st.sampled_from((0, 0, 0, 1, 5))
 
 
 @settings(max_examples=2_000)
-@given(definitions, logs(), st.sampled_from((0, 0, 1, 5)))
+@given(definitions, logs(), sinces)
 def test_the_kernel_agrees_with_the_oracle_after_every_event_and_at_every_turn(
     definition: dict[str, Any], log: list[Event], since: int
 ) -> None:
-    plan, state = plan_of([definition], [since]), UserState()
+    check_every_step([definition], [since], log)
+
+
+@settings(max_examples=500)
+@given(st.lists(st.tuples(conditions, sinces), min_size=2, max_size=6), logs())
+def test_conditions_that_share_an_aggregate_do_not_disturb_each_other(
+    shared: list[tuple[dict[str, Any], int]], log: list[Event]
+) -> None:
+    definitions_ = [{"logic": "AND", "conditions": [condition]} for condition, _ in shared]
+    check_every_step(definitions_, [since for _, since in shared], log)
+
+
+@settings(max_examples=300)
+@given(definitions, logs(max_size=8), st.randoms(use_true_random=False))
+def test_any_order_of_arrival_gives_the_same_state(definition: dict[str, Any], log: list[Event], random: Any) -> None:
+    plan = plan_of([definition])
+    shuffled = random.sample(log, len(log))
+    as_of = log[-1].received_at
+    assert trimmed(plan, fold_all(plan, shuffled), as_of) == trimmed(plan, fold_all(plan, log), as_of)
+
+
+@settings(max_examples=500)
+@given(definitions, logs(min_size=0, max_size=6), logs(max_size=6))
+def test_merging_two_partials_equals_folding_both_lists(
+    definition: dict[str, Any], one: list[Event], other: list[Event]
+) -> None:
+    plan = plan_of([definition])
+    as_of = max(event.received_at for event in one + other)
+    both = trimmed(plan, fold_all(plan, one + other), as_of)
+    assert trimmed(plan, merged(plan, fold_all(plan, one), fold_all(plan, other)), as_of) == both
+    assert trimmed(plan, merged(plan, fold_all(plan, other), fold_all(plan, one)), as_of) == both
+
+
+@settings(max_examples=300)
+@given(definitions, logs(), st.data())
+def test_replaying_from_any_offset_changes_nothing(definition: dict[str, Any], log: list[Event], data: Any) -> None:
+    plan, state = plan_of([definition]), UserState()
+    number = 0
     for number, event in enumerate(log, 1):
         take_in(plan, state, event)
-        check(definition, since, plan, state, log[:number])
-    counted = oracle.counted(log, since)
-    for instant in oracle.candidates(definition, counted):
-        if instant >= state.as_of:
-            answer = oracle.member(definition, counted, instant)
-            assert plan.segments[1].verdict(state.slots, instant)[0] is answer
+        for replayed in log[data.draw(st.integers(0, number), label="replay from") : number]:
+            take_in(plan, state, replayed)
+    assert number == len(log)
+    assert state == state_after(plan, log)
+
+
+@settings(max_examples=300)
+@given(definitions, logs())
+def test_time_alone_never_turns_an_answer_that_has_no_recheck(definition: dict[str, Any], log: list[Event]) -> None:
+    plan, state = plan_of([definition]), state_after(plan_of([definition]), log)
+    counted = oracle.counted(log)
+    member, recheck_at = plan.segments[1].verdict(state.slots, state.as_of)
+    later = [instant for instant in oracle.candidates(definition, counted) if state.as_of <= instant < recheck_at]
+    for instant in {*later, *(at + 1 for at in later), state.as_of + 10 * 365 * oracle.DAY}:
+        if instant < recheck_at or recheck_at == NEVER:
+            assert oracle.member(definition, counted, instant) is member

@@ -6,6 +6,7 @@ from typing import Any
 from shared.domain.definition import parse_definition
 from shared.domain.event import Event
 from shared.domain.fold import fold, is_repeat
+from shared.domain.pairs import drop_through
 from shared.domain.plan import Activation, Plan, compile_plan
 from shared.domain.user_state import Slots, UserState
 
@@ -43,4 +44,21 @@ def fold_all(plan: Plan, events: Iterable[Event]) -> Slots:
     slots: Slots = {}
     for event in events:
         fold(plan.by_event_type.get(event.event_type, plan.other), slots, event)
+    return slots
+
+
+def merged(plan: Plan, one: Slots, other: Slots) -> Slots:
+    """Two users' slots as those of one; what one lacks is a zero."""
+    return {
+        key: slot.verbs.merge(one.get(key, slot.verbs.zero()), other.get(key, slot.verbs.zero()))
+        for key, slot in plan.slots.items()
+        if key in one or key in other
+    }
+
+
+def trimmed(plan: Plan, slots: Slots, as_of: int) -> Slots:
+    """Slots without the pairs that no window reaches at `as_of`: when those are dropped shows in no answer."""
+    for key, partial in slots.items():
+        if plan.slots[key].aggregate.kind == "pairs":
+            drop_through(partial, as_of - plan.slots[key].windows[-1])
     return slots

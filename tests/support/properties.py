@@ -1,0 +1,44 @@
+"""What holds of the kernel after every event, as a check that a property test or a broken kernel can call."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.domain.event import Event
+from shared.domain.plan import CompiledSegment
+from shared.domain.user_state import NEVER, UserState
+from tests.support import oracle
+from tests.support.kernel import plan_of, take_in
+
+
+def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int], log: Sequence[Event]) -> None:
+    """After every event each segment agrees with the oracle, now, at its turn, and at any instant that may matter."""
+    plan, state = plan_of(definitions, sinces), UserState()
+    for number, event in enumerate(log, 1):
+        take_in(plan, state, event)
+        for segment, definition, since in zip(plan.segments.values(), definitions, sinces, strict=True):
+            _check_turn(segment, definition, state, oracle.counted(log[:number], since))
+    for segment, definition, since in zip(plan.segments.values(), definitions, sinces, strict=True):
+        _check_all_instants(segment, definition, state, oracle.counted(log, since))
+
+
+def _check_turn(segment: CompiledSegment, definition: dict[str, Any], state: UserState, counted: list[Event]) -> None:
+    member, recheck_at = segment.verdict(state.slots, state.as_of)
+    assert member is oracle.member(definition, counted, state.as_of)
+    assert recheck_at == oracle.next_turn(definition, counted, state.as_of)
+    if recheck_at == NEVER:
+        return
+    assert recheck_at > state.as_of
+    before, at = recheck_at - 1, recheck_at
+    assert segment.verdict(state.slots, before) == (member, recheck_at)
+    assert oracle.member(definition, counted, before) is member
+    assert segment.verdict(state.slots, at) == (not member, oracle.next_turn(definition, counted, at))
+    assert oracle.member(definition, counted, at) is not member
+
+
+def _check_all_instants(
+    segment: CompiledSegment, definition: dict[str, Any], state: UserState, counted: list[Event]
+) -> None:
+    for instant in oracle.candidates(definition, counted):
+        for near in (instant - 1, instant):
+            if near >= state.as_of:
+                assert segment.verdict(state.slots, near)[0] is oracle.member(definition, counted, near)
