@@ -58,7 +58,7 @@ class MembershipWriter:
         self._redis, self._table, self._on_trouble = redis, table, on_trouble
         partition = table.partition
         self._keys = [key(partition) for key in (keys.head_key, keys.clock_key, keys.applied_key, keys.rebuilding_key)]
-        self._prefixes = [b"{%d}:user:" % partition, b"{%d}:members:" % partition]
+        self._prefixes = [keys.user_prefix(partition), keys.members_prefix(partition)]
         self._publish = redis.register_script(SCRIPT)
         self._take = redis.register_script(TAKE)
         self._n = 0
@@ -107,9 +107,8 @@ class MembershipWriter:
         raise Lost(f"partition {self._table.partition}: the head is {answer[0].decode()} ({answer[1].decode()!r})")
 
     async def _delete_all(self) -> None:
-        for kind in (b"user", b"members"):
-            match = b"\\{%d\\}:%s:*" % (self._table.partition, kind)
-            found = [key async for key in self._redis.scan_iter(match=match, count=1000)]
+        for prefix in self._prefixes:
+            found = [key async for key in self._redis.scan_iter(match=prefix + b"*", count=1000)]
             for start in range(0, len(found), 1000):
                 await self._redis.unlink(*found[start : start + 1000])
 
