@@ -19,7 +19,7 @@ class CheckedDefinition(NamedTuple):
     fingerprint: str
 
 
-def check_definition(raw: dict[str, Any]) -> CheckedDefinition:
+def check_definition(raw: Any) -> CheckedDefinition:
     """The definition. Raises Invalid under `definition`, each message starting with the path of the fault."""
     try:
         definition = parse_definition(raw)

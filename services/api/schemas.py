@@ -25,7 +25,8 @@ class SegmentChangeBody(_Request):
     """Id or slug; must be the caller's."""
     segment_type: SegmentType = "rule"
     description: Description = ""
-    definition: dict[str, Any] | None = None
+    # any JSON: the kernel says what is wrong with it, with the path
+    definition: Any = Field(default=None, json_schema_extra={"type": "object"})
     is_active: bool = True
 
 

@@ -29,6 +29,13 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=_CLOSE_AFTER_S,
             )
         )
+        self.has_started = asyncio.Event()
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """uvicorn's, and the event set when it was successful."""
+        await super().startup(sockets)
+        if self.started:
+            self.has_started.set()
 
     async def serve_until(self, stop: asyncio.Event, listening: socket) -> None:
         """Serve on the socket until the event is set. Raises RuntimeError when the application does not start."""

@@ -42,6 +42,8 @@ async def create(work: UnitOfWork, caller: Caller, change: SegmentChange) -> Seg
     )
     if change.definition is not None:
         await _save(work, caller, segment_id, 1, change.definition)
+    if change.is_active is False:
+        await work.segments.change(segment_id, is_active=False)
     return await find(work, caller, segment_id)
 
 

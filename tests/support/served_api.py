@@ -1,0 +1,148 @@
+"""The api, served on a port of its own by a thread of the test process."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+
+from services.api.app import create_app
+from services.api.database import Database
+from services.api.migrate import migrate
+from services.api.server import Server
+from services.api.settings import ApiSettings
+from services.api.wiring import Wiring
+from shared.contracts.progress import Progress, encode_progress, progress_key
+from shared.contracts.topics import MIB, PROGRESS, declare
+from shared.runtime.health import listen
+from shared.runtime.kafka import ensure_topics, new_producer
+from tests.support.servers import Servers
+
+KEY = "sk_test_0123456789abcdef"
+PARTITIONS = 3
+PATIENCE_S = 30.0
+
+
+def api_settings(servers: Servers, database_url: str, **changes: Any) -> ApiSettings:
+    """Settings of an api of three partitions on the servers."""
+    values = {
+        "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
+        "redis_url": servers.redis_url,
+        "database_url": database_url,
+        "partitions": PARTITIONS,
+        "bootstrap_key": KEY,
+    }
+    return ApiSettings.model_validate(values | changes)
+
+
+def prepare(settings: ApiSettings) -> None:
+    """The newest schema and all topics."""
+
+    async def migrated() -> None:
+        database = Database(settings.database_url)
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(migrated())
+    ensure_topics(settings.kafka_bootstrap_servers, declare(settings.partitions))
+
+
+class ServedApi:
+    """A running api: its address, a client with the key, and its parts."""
+
+    def __init__(self, wiring: Wiring, url: str) -> None:
+        self.wiring, self.url = wiring, url
+        self.client = httpx.Client(base_url=url, headers={"Authorization": f"ApiKey {KEY}"}, timeout=PATIENCE_S)
+
+    def segment(self, definition: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+        """A new segment."""
+        body = {"name": "segment", **fields} | ({"definition": definition} if definition else {})
+        answer = self.client.post("/api/segments/", json=body)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def get(self, path: str) -> Any:
+        """The JSON of a successful GET."""
+        answer = self.client.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@contextlib.contextmanager
+def served_api(settings: ApiSettings) -> Iterator[ServedApi]:
+    """Serve until the end of the block, which waits for the clean shutdown."""
+    listening = listen(settings.host, 0)
+    wiring: list[Wiring] = []
+    started, loop_of = threading.Event(), []
+    failure: list[BaseException] = []
+
+    async def serve() -> None:
+        wiring.append(Wiring(settings))
+        server = Server(create_app(settings, wiring[0]))
+        stop = asyncio.Event()
+        loop_of.append((asyncio.get_running_loop(), stop))
+        serving = asyncio.create_task(server.serve_until(stop, listening))
+        begun = asyncio.create_task(server.has_started.wait())
+        await asyncio.wait((begun, serving), return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        started.set()
+        await serving
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as error:  # noqa: BLE001 - told to the test below
+            failure.append(error)
+            started.set()
+
+    thread = threading.Thread(target=run, name="api")
+    thread.start()
+    started.wait()
+    try:
+        assert not failure, failure
+        port = listening.getsockname()[1]
+        api = ServedApi(wiring[0], f"http://{settings.host}:{port}")
+        with api.client:
+            yield api
+    finally:
+        loop, stop = loop_of[0]
+        with contextlib.suppress(RuntimeError):  # it ended by itself
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        listening.close()
+    assert not failure, failure
+
+
+def report(servers: Servers, *reports: Progress) -> None:
+    """Send reports as evaluator and exporter do."""
+    producer = new_producer(servers.kafka_bootstrap_servers, MIB)
+    for one in reports:
+        producer.produce(PROGRESS, encode_progress(one), progress_key(one))
+    assert producer.flush(PATIENCE_S) == 0
+
+
+@contextlib.contextmanager
+def reading(servers: Servers, topic: str, partitions: Sequence[int]) -> Iterator[Consumer]:
+    """A consumer of these partitions from their beginnings."""
+    consumer = Consumer({"bootstrap.servers": servers.kafka_bootstrap_servers, "group.id": "test", "log_level": 2})
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def next_messages(consumer: Consumer, count: int) -> list[Message]:
+    """The next messages, as soon as there are `count`; fails after some seconds."""
+    found: list[Message] = []
+    while len(found) < count:
+        batch = consumer.consume(count - len(found), timeout=PATIENCE_S)
+        assert batch, f"{len(found)} of {count} messages after {PATIENCE_S} s"
+        for message in batch:
+            assert message.error() is None, message.error()
+        found += batch
+    return found
