@@ -229,6 +229,9 @@ class BatchApp(faust.App):
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
 
+    def _create_directories(self) -> None:
+        """None: Faust would make folders for tables that we do not have, wherever the process was started."""
+
     async def _on_partitions_revoked(self, revoked: Any) -> None:
         if not self.should_stop and self.consumer.assignment():
             # Faust stops the flow too; here it must stop before we wait for what is under way
