@@ -115,10 +115,13 @@ _decoder = msgspec.json.Decoder(EventMessage)
 _batch_decoder = msgspec.json.Decoder(_Batch)
 _payload_decoder = msgspec.json.Decoder(_PayloadText)
 
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, OverflowError, UnicodeDecodeError)
+"""What decoding may raise."""
 _LONG_TEXT = 8_192
 """Below it a payload cannot pass its limit, not even when its numbers are written out (1e9 as 1000000000.0)."""
 _LONG_NUMBER = 309
 """Digits of the shortest integer that no double holds."""
+_BACKSLASH, _BRACE, _BRACKET = b"\\{["
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
@@ -138,44 +141,41 @@ _MISSING = re.compile(r"missing required field `([a-z_]+)`")
 
 
 def _decode(text: bytes) -> EventMessage:
+    # An event without backslash, NUL and non-ASCII has no odd character; a short one without "[" and with few "{" has
+    # no payload to measure. Asking for single bytes is nearly free.
     try:
-        if not text.isascii():
-            text.decode()
-        if b"\\u" in text or b"\0" in text:
+        if _BACKSLASH in text or 0 in text or not text.isascii():
             _check_characters(text)
-        message = _typed(text)
-        if len(text) >= _LONG_NUMBER or text.count(b"{") + text.count(b"[") > MAX_PAYLOAD_DEPTH + 1:
-            _check_payload(message.payload, text)
-    except UnicodeDecodeError:
-        raise InvalidEvent("event", "is not valid UTF-8") from None
-    except RecursionError:
-        raise InvalidEvent("event", "is nested too deeply") from None
-    except msgspec.ValidationError as error:
-        raise _fault(str(error)) from None
-    except (msgspec.MsgspecError, OverflowError) as error:
-        raise InvalidEvent("event", f"is not valid JSON: {error}") from None
-    if message.occurred_at is not None:
-        _check_time(message.occurred_at)
+        message = _decoder.decode(text)
+    except _UNREADABLE as error:
+        message = _read_again(text, error)
+    if len(text) >= _LONG_NUMBER or _BRACKET in text or text.count(_BRACE) > MAX_PAYLOAD_DEPTH + 1:
+        _check_payload(message.payload, text)
+    occurred_at = message.occurred_at
+    if occurred_at is not None:
+        instant = parse_time(occurred_at)
+        if instant is None:
+            raise InvalidEvent("occurred_at", f"must be {_RULES['occurred_at']}")
+        if instant < 0:
+            raise InvalidEvent("occurred_at", "must not be before 1970-01-01")
     return message
 
 
-def _check_time(text: str) -> None:
-    instant = parse_time(text)
-    if instant is None:
-        raise InvalidEvent("occurred_at", f"must be {_RULES['occurred_at']}")
-    if instant < 0:
-        raise InvalidEvent("occurred_at", "must not be before 1970-01-01")
-
-
-def _typed(text: bytes) -> EventMessage:
-    try:
-        return _decoder.decode(text)
-    except msgspec.ValidationError as error:
+def _read_again(text: bytes, error: Exception) -> EventMessage:
+    """An event that a first reading refuses; raises InvalidEvent with the reason if the second does too."""
+    if isinstance(error, msgspec.ValidationError):
         # of duplicate keys the last wins: one before it may be of any type
         try:
             return msgspec.convert(msgspec.json.decode(text), EventMessage)
         except msgspec.ValidationError:
-            raise error from None
+            raise _fault(str(error)) from None
+        except _UNREADABLE as worse:
+            error = worse
+    if isinstance(error, RecursionError):
+        raise InvalidEvent("event", "is nested too deeply") from None
+    if isinstance(error, UnicodeDecodeError):
+        raise InvalidEvent("event", "is not valid UTF-8") from None
+    raise InvalidEvent("event", f"is not valid JSON: {error}") from None
 
 
 def _without_tenant(body: bytes) -> EventMessage:
@@ -219,9 +219,12 @@ def _envelope_fault(error: Exception) -> str:
 
 
 def _check_characters(text: bytes) -> None:
-    """Refuse U+0000 and lone surrogates, wherever they stand and however they are written."""
-    if b"\0" in text:
+    """Refuse U+0000 and lone surrogates, wherever and however written. Raises UnicodeDecodeError for other bytes."""
+    if 0 in text:
         raise InvalidEvent("event", "holds U+0000")
+    text.decode()
+    if b"\\u" not in text:
+        return
     end_of_high = -1
     for escape in _ESCAPE.finditer(text):
         code = int(escape[1], 16) if escape[1] else -1

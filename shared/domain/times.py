@@ -37,25 +37,26 @@ def parse_time(text: str) -> int | None:
     if known is not None:
         return known
     second = _seconds.get(text[:_SECOND_CHARS])
-    instant = None if second is None else _with_tail(second, text[_SECOND_CHARS:])
+    instant = _parse(text) if second is None else _within(second, text)
     if instant is None:
-        instant = _parse(text)
-        if instant is None:
-            return None
+        return None
     if len(_seen) >= _CACHE_SIZE:
         _seen.clear()
     _seen[text] = instant
     return instant
 
 
-def _with_tail(second: int, tail: str) -> int | None:
-    """The instant of a known UTC second and the usual ends of a text; None for the unusual."""
-    if tail in ("Z", ""):
+def _within(second: int, text: str) -> int | None:
+    """The instant of a text that begins with a known UTC second."""
+    digits = text[_SECOND_CHARS + 1 : -1]
+    if len(text) == _SECOND_CHARS + 1 and text[-1] == "Z":
         return second
-    digits = tail[1:-1]
-    if tail[0] == "." and tail[-1] == "Z" and len(digits) <= 6 and digits.isascii() and digits.isdigit():
-        return second + int(digits.ljust(6, "0"))
-    return None
+    if text[-1] == "Z" and digits.isdigit() and digits.isascii() and text[_SECOND_CHARS] == ".":
+        if len(digits) == 6:
+            return second + int(digits)
+        if len(digits) == 3:
+            return second + int(digits) * 1000
+    return _parse(text)
 
 
 def _parse(text: str) -> int | None:
