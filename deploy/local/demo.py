@@ -65,7 +65,7 @@ def load(installation: Installation, servers: LocalServers, secrets: Secrets) ->
     Raises:
         LocalRunError: the data cannot be fetched, or the API refuses something.
     """
-    progress = _Progress(installation.folder / "demo.json")
+    progress = Progress(installation.folder / "demo.json")
     if progress.done:
         return
     api = Api(installation.url("api"), installation.api_key(secrets))
@@ -112,7 +112,7 @@ def await_computed(api: Api, segment_id: int, deadline: float) -> None:
         time.sleep(_BETWEEN_QUESTIONS_S)
 
 
-def replay(api: Api, events: list[dict[str, Any]], progress: "_Progress") -> None:
+def replay(api: Api, events: list[dict[str, Any]], progress: "Progress") -> None:
     """Send the events in batches, from where an earlier run got to. Raises LocalRunError when one is refused."""
     for start in range(progress.sent, len(events), BATCH):
         batch = events[start : start + BATCH]
@@ -124,7 +124,7 @@ def replay(api: Api, events: list[dict[str, Any]], progress: "_Progress") -> Non
             say(f"    {progress.sent:,} of {len(events):,}")
 
 
-class _Progress:
+class Progress:
     """How far the demo got in this folder, kept in a file."""
 
     def __init__(self, file: Path) -> None:

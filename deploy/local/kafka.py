@@ -41,7 +41,7 @@ class Kafka:
         self._port = port
         self._properties = self._home / "server.properties"
         self._log4j = self._home / "log4j2.xml"
-        self._settings = _settings(self._home, port, controller_port) | dict(settings or {})
+        self._settings = node_settings(self._home, port, controller_port) | dict(settings or {})
         self.process: ManagedProcess | None = None
 
     @property
@@ -112,7 +112,8 @@ class Kafka:
             return False
 
 
-def _settings(home: Path, port: int, controller_port: int) -> dict[str, str]:
+def node_settings(home: Path, port: int, controller_port: int) -> dict[str, str]:
+    """The properties of the one node, its data under `home`."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",

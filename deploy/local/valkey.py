@@ -10,7 +10,7 @@ from deploy.local.process import ManagedProcess
 USER = "shoal"
 READY_TIMEOUT_S = 60
 
-_CONFIG = """\
+CONFIG = """\
 bind {host}
 port {port}
 dir {data}
@@ -51,7 +51,7 @@ class Valkey:
         self._data.mkdir(parents=True, exist_ok=True)
         self._config.touch(mode=0o600)
         self._config.write_text(
-            _CONFIG.format(
+            CONFIG.format(
                 host=HOST, port=self._port, data=f'"{self._data.resolve()}"', user=USER, password=self._password
             )
         )
