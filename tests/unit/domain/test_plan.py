@@ -1,0 +1,67 @@
+"""The plan: what is shared, what an event touches, and what a state may drop."""
+
+from typing import Any
+
+from shared.domain.definition import parse_definition
+from shared.domain.plan import Activation, compile_plan
+
+
+def count(event_type: str, **keys: Any) -> dict[str, Any]:
+    return {"type": "event_count", "event_type": event_type, "operator": "gte", "value": 1} | keys
+
+
+def activation(segment_id: int, *conditions: Any, since: int = 0, serving: bool = True, version: int = 1) -> Activation:
+    definition = parse_definition({"logic": "OR", "conditions": list(conditions)})
+    return Activation(segment_id, version, definition, since, serving)
+
+
+def test_conditions_that_differ_in_number_window_and_operator_share_a_slot() -> None:
+    plan = compile_plan(
+        [
+            activation(1, count("view", window_days=1), count("view", window_hours=3, operator="lt", value=9)),
+            activation(2, count("view", window_days=9, operator="eq", negate=True)),
+        ]
+    )
+    assert len(plan.by_event_type["view"].slots) == len(plan.slot_keys) == 1
+    assert [segment.segment_id for segment in plan.by_event_type["view"].segments] == [1, 2]
+
+
+def test_event_type_property_window_or_none_and_cutover_part_slots() -> None:
+    plan = compile_plan(
+        [
+            activation(1, count("view"), count("order"), count("view", window_days=1)),
+            activation(2, {"type": "recency", "event_type": "view", "operator": "lt", "window_days": 1}),
+            activation(3, count("view"), since=7),
+        ]
+    )
+    assert len(plan.slot_keys) == 5
+    assert {key.split("@")[1] for key in plan.slot_keys} == {"0", "7"}
+    assert plan.max_since == 7
+
+
+def test_a_slot_keeps_what_the_most_demanding_condition_needs() -> None:
+    conditions = [count("view", window_days=1, operator=op, value=n) for op, n in (("gte", 3), ("lte", 4), ("lt", 5))]
+    slot = compile_plan([activation(1, *conditions)]).by_event_type["view"].slots[0]
+    assert slot.windows == (86_400_000_000,)
+    assert slot.verbs.merge([0, 1, 2, 3, 4], [0, 5, 6, 7, 8]) == [0, 4, 5, 6, 7, 8]
+
+
+def test_a_computing_version_gathers_state_and_answers_nothing() -> None:
+    serving = activation(1, count("view"), version=1)
+    computing = activation(1, count("order"), version=2, since=9, serving=False)
+    plan = compile_plan([serving, computing])
+    assert plan.segments[1].version == 1
+    assert plan.by_event_type["order"].segments == ()
+    assert len(plan.by_event_type["order"].slots) == 1
+    assert plan.max_since == 9
+
+
+def test_a_segment_is_touched_by_every_event_type_it_names_and_by_no_other() -> None:
+    plan = compile_plan([activation(1, count("view"), count("order")), activation(2, count("order"))])
+    touched = {name: [s.segment_id for s in event.segments] for name, event in plan.by_event_type.items()}
+    assert touched == {"view": [1], "order": [1, 2]}
+
+
+def test_a_plan_of_nothing_is_empty() -> None:
+    plan = compile_plan([])
+    assert (plan.by_event_type, plan.segments, plan.max_since, plan.slot_keys) == ({}, {}, 0, frozenset())
