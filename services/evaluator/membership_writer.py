@@ -21,8 +21,9 @@ from redis.exceptions import (
 )
 
 from services.evaluator.changelog import Fenced
-from services.evaluator.state_table import StateTable, User
+from services.evaluator.state_table import StateTable
 from services.evaluator.transition import packed
+from services.evaluator.user import User
 from shared.contracts import redis_keys as keys
 
 log = logging.getLogger(__name__)

@@ -124,6 +124,7 @@ class Owner:
             return
         taken = [self._wishes.take(self._commands.popleft()) for _ in range(len(self._commands))]
         if any(taken):
+            self.table.compile()
             await self.flush()  # the cutover is durable before any event is folded under the new plan
             self._wishes.report_ready()
 

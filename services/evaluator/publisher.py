@@ -12,9 +12,10 @@ import msgspec
 from services.evaluator.changelog import ChangelogWriter
 from services.evaluator.membership_writer import Lost, MembershipWriter, RedisChange, redis_change
 from services.evaluator.producer import DeliveryGroup, LoopProducer
-from services.evaluator.state_table import StateTable, User
+from services.evaluator.state_table import StateTable
 from services.evaluator.step import DeadLetter
 from services.evaluator.transition import Outcome, seal
+from services.evaluator.user import User
 from shared.contracts.dead_letter import dead_letter_headers
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, MEMBERSHIP_CHANGES
 from shared.runtime import metrics
@@ -27,6 +28,7 @@ class Publication(msgspec.Struct):
     """What one step has to publish. `number` 0: no user turned, only the clock and the offset move."""
 
     number: int
+    users: list[User]
     redis: list[RedisChange]
     changes: list[tuple[bytes, bytes]]
     dead: list[DeadLetter]
@@ -52,8 +54,11 @@ class Publisher:
             self._changelog.put_users(list(out.users))
             durable = self._changelog.end_flush()
         # taken now: Redis must not run ahead of what this flush makes durable
-        redis = [redis_change(user) for user in out.users.values()]
-        await self._queue.put(Publication(number, redis, out.changes, dead, self._table.next_offset, durable, done))
+        users = list(out.users.values())
+        redis = list(map(redis_change, users))
+        await self._queue.put(
+            Publication(number, users, redis, out.changes, dead, self._table.next_offset, durable, done)
+        )
 
     async def drain(self) -> None:
         """Wait until all that was queued is published."""
@@ -96,6 +101,9 @@ class Publisher:
         await self._send(publication.changes, publication.dead)
         if publication.number:
             self._table.record.published = publication.number
+            for user in publication.users:
+                if user.state.pub == publication.number:
+                    user.state.unsent = []
         publication.done()
 
     async def _to_redis(self, changes: list[RedisChange], next_offset: int) -> None:

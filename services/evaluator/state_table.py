@@ -1,25 +1,19 @@
 """Everything the owner of a partition keeps in memory: user states, plans, the clock, who is due when."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-from services.evaluator.state_records import PartitionRecord, SegmentRecord, decode_head
+from services.evaluator.state_records import PartitionRecord, PlanVersion, SegmentRecord, decode_head
+from services.evaluator.tenant_plan import TenantPlan
+from services.evaluator.user import User
 from shared.contracts.keys import split_user_key
+from shared.domain.condition import Definition
 from shared.domain.definition import parse_definition
-from shared.domain.plan import Activation, Plan, compile_plan
-from shared.domain.user_state import NEVER, UserState, decode_state, encode_state
+from shared.domain.plan import Activation
+from shared.domain.user_state import NEVER, UserState, decode_state
 
 LIVE_USERS = 20_000
 """Decoded users kept per partition; beyond, clean ones are dropped and decoded again when needed."""
-
-
-class User:
-    """One user's decoded state with the key it lies under."""
-
-    __slots__ = ("key", "state", "tenant", "user_id")
-
-    def __init__(self, key: bytes, tenant: int, user_id: str, state: UserState) -> None:
-        self.key, self.tenant, self.user_id, self.state = key, tenant, user_id, state
 
 
 class StateTable:
@@ -38,10 +32,12 @@ class StateTable:
         self.erased: list[bytes] = []
         self.record = PartitionRecord()
         self.segments: dict[int, SegmentRecord] = {}
-        self.plans: dict[int, Plan] = {}
+        self.plans: dict[int, TenantPlan] = {}
         self.next_offset = 0
         self.pub = 0
         self._wakes: list[tuple[int, bytes]] = []
+        self._uncompiled: set[int] = set()
+        self._definitions: dict[tuple[int, int], Definition] = {}
 
     # --- users -----------------------------------------------------------------------------------------------
 
@@ -66,9 +62,7 @@ class StateTable:
 
     def encode_user(self, key: bytes) -> bytes:
         """The bytes to write for a user, stamped with our epoch; they become the stored ones."""
-        state = self.live[key].state
-        state.epoch = self.record.epoch
-        encoded = self.store[key] = encode_state(state)
+        encoded = self.store[key] = self.live[key].encode(self.record.epoch)
         self.dirty.pop(key, None)
         return encoded
 
@@ -104,15 +98,33 @@ class StateTable:
     # --- plans -----------------------------------------------------------------------------------------------
 
     def put_segment(self, record: SegmentRecord) -> None:
-        """Follow a segment as this record says; the tenant's plan is compiled anew. Raises InvalidDefinition."""
-        segments = self.segments | {record.segment_id: record}
-        self.plans[record.tenant] = compile_plan(_activations(segments.values(), record.tenant))
-        self.segments = segments
+        """Follow a segment as this record says, once `compile` is called. Raises InvalidDefinition."""
+        for version in (record.serving, record.computing):
+            if version is not None:
+                self._definition(record.segment_id, version)
+        self.segments[record.segment_id] = record
+        self._uncompiled.add(record.tenant)
 
-    def compile_all(self) -> None:
-        """The plans of all tenants from the recovered segments."""
-        for tenant in {record.tenant for record in self.segments.values()}:
-            self.plans[tenant] = compile_plan(_activations(self.segments.values(), tenant))
+    def compile(self) -> None:
+        """Compile the plans of the tenants whose segments changed."""
+        for tenant in self._uncompiled:
+            self.plans[tenant] = TenantPlan(self._activations(tenant))
+        self._uncompiled.clear()
+
+    def _activations(self, tenant: int) -> Iterator[Activation]:
+        for record in self.segments.values():
+            if record.tenant != tenant:
+                continue
+            for version, serving in ((record.serving, True), (record.computing, False)):
+                if version is not None and (serving or version != record.serving):
+                    definition = self._definition(record.segment_id, version)
+                    yield Activation(record.segment_id, version.version, definition, version.cutover, serving)
+
+    def _definition(self, segment_id: int, version: PlanVersion) -> Definition:
+        parsed = self._definitions.get((segment_id, version.version))
+        if parsed is None:
+            parsed = self._definitions[segment_id, version.version] = parse_definition(version.definition)
+        return parsed
 
     # --- recovery --------------------------------------------------------------------------------------------
 
@@ -131,18 +143,6 @@ class StateTable:
         # A turned user is written before the others of its batch, so some states may be ahead of the flush.
         self.next_offset, self.pub = applied + 1, last_pub
         self.record.epoch, self.record.log_epoch = epoch, log_epoch
-        self.compile_all()
+        self._uncompiled = {record.tenant for record in self.segments.values()}
+        self.compile()
         return unpublished
-
-
-def _activations(records: Iterable[SegmentRecord], tenant: int) -> list[Activation]:
-    activations = []
-    for record in records:
-        if record.tenant != tenant:
-            continue
-        for version, serving in ((record.serving, True), (record.computing, False)):
-            same_as_serving = not serving and record.serving is not None and version == record.serving
-            if version is not None and not same_as_serving:
-                definition = parse_definition(version.definition)
-                activations.append(Activation(record.segment_id, version.version, definition, version.cutover, serving))
-    return activations

@@ -3,10 +3,12 @@
 Pure: values in, values out. `Outcome` gathers what a batch, a sweep or a walk has to publish.
 """
 
-from services.evaluator.state_table import StateTable, User
+from services.evaluator.state_table import StateTable
+from services.evaluator.tenant_plan import TenantPlan
+from services.evaluator.user import User
 from shared.contracts.change import Change, Reason, change_id, encode_change
-from shared.contracts.redis_keys import COMING, SOFT, MembershipRecord, pack_records
-from shared.domain.plan import CompiledSegment, Plan
+from shared.contracts.redis_keys import COMING, SOFT, pack_flat
+from shared.domain.plan import CompiledSegment
 from shared.domain.user_state import NEVER, Membership
 
 LEAD_US = 5_000_000
@@ -24,6 +26,11 @@ class Outcome:
         self.changes: list[tuple[bytes, bytes]] = []
         """(message key, encoded change), in order."""
 
+    def redis_changes(self, user: User) -> None:
+        """What Redis holds for the user must change."""
+        self.users[user.key] = user
+        user.memberships_changed()
+
 
 def settle(
     out: Outcome, user: User, segment: CompiledSegment, verdict: tuple[bool, int], as_of: int, reason: Reason
@@ -36,19 +43,23 @@ def settle(
         if not member and recheck_at == NEVER:
             return
         membership = memberships[segment.segment_id] = _outsider(segment.version)
-    membership.version = segment.version
+    if membership.version != segment.version:
+        membership.version = segment.version
+        user.memberships_changed()
     if member != membership.member:
         _turn(out, user, segment.segment_id, membership, as_of, reason)
         _set_end(membership, recheck_at, as_of, exact=True)
     elif recheck_at != membership.recheck_at and _end_must_be_told(membership, recheck_at, as_of):
         exact = membership.turns_at > recheck_at
         _set_end(membership, recheck_at, as_of, exact=exact)
-        out.users[user.key] = user
+        out.redis_changes(user)
+    if recheck_at < membership.recheck_at:
+        user.memberships_changed()
     membership.recheck_at = recheck_at
     out.table.wake_by(user, _wake_at(membership))
 
 
-def advance(out: Outcome, plan: Plan | None, user: User, until: int) -> None:
+def advance(out: Outcome, plan: TenantPlan | None, user: User, until: int) -> None:
     """Let time pass for one user up to `until`: every turn at its own instant, soft ends made exact."""
     memberships = user.state.memberships
     while (due := min((m.recheck_at for m in memberships.values()), default=NEVER)) <= until:
@@ -63,7 +74,7 @@ def advance(out: Outcome, plan: Plan | None, user: User, until: int) -> None:
     for membership in memberships.values():
         if membership.flags & SOFT and membership.turns_at - LEAD_US <= until:
             _set_end(membership, membership.recheck_at, until, exact=True)
-            out.users[user.key] = user
+            out.redis_changes(user)
     user.state.as_of = max(user.state.as_of, until)
     user.state.wake_at = NEVER
     out.table.wake_by(user, min(map(_wake_at, memberships.values()), default=NEVER))
@@ -81,19 +92,20 @@ def withdraw(out: Outcome, user: User, segment_id: int, as_of: int, reason: Reas
     membership.recheck_at = membership.turns_at = NEVER
     membership.flags = 0
     if known_to_redis:
-        out.users[user.key] = user
+        out.redis_changes(user)
     if reason == "deleted":  # ids of segments are never used again, so neither are those of its changes
         del user.state.memberships[segment_id]
+    user.memberships_changed()
     out.table.dirty[user.key] = None
 
 
 def packed(user: User) -> bytes:
     """The value Redis shall hold for the user; empty when it shall hold none."""
-    return pack_records(
-        MembershipRecord(segment_id, m.entered_at, m.turns_at, m.flags)
-        for segment_id, m in sorted(user.state.memberships.items())
-        if m.member or m.flags & COMING
-    )
+    records: list[int] = []
+    for segment_id, m in sorted(user.state.memberships.items()):
+        if m.member or m.flags & COMING:
+            records += (segment_id, m.entered_at, m.turns_at, m.flags)
+    return pack_flat(records)
 
 
 def seal(out: Outcome) -> int:
@@ -143,7 +155,7 @@ def _turn(out: Outcome, user: User, segment_id: int, membership: Membership, as_
         sequence=membership.sequence,
     )
     out.changes.append((user.key, encode_change(change)))
-    out.users[user.key] = user
+    out.redis_changes(user)
 
 
 def _end_must_be_told(membership: Membership, recheck_at: int, as_of: int) -> bool:

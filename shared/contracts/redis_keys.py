@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 NEVER = (1 << 63) - 1
@@ -31,7 +32,18 @@ class MembershipRecord(NamedTuple):
 
 def pack_records(records: Iterable[MembershipRecord]) -> bytes:
     """The packed value of a user: fixed records of 25 bytes, little-endian, ascending by segment id."""
-    return b"".join(_RECORD.pack(*record) for record in records)
+    return pack_flat([field for record in records for field in record])
+
+
+def pack_flat(fields: list[int]) -> bytes:
+    """As `pack_records`, from the fields of all records in one list: the form that is quick to make."""
+    count = len(fields) // 4
+    return _records_of(count).pack(*fields)
+
+
+@lru_cache(maxsize=1024)
+def _records_of(count: int) -> struct.Struct:
+    return struct.Struct("<" + "qqqB" * count)
 
 
 def unpack_records(value: bytes) -> Iterator[MembershipRecord]:

@@ -1,0 +1,125 @@
+"""Evaluator processes under a test's control, and what a test needs to feed and read them."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deploy.local.ports import free_ports
+
+ROOT = Path(__file__).parents[2]
+READY_S = 60
+
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T | None], within_s: float, what: str) -> T:
+    """Ask until the condition answers something true. Raises AssertionError naming `what`."""
+    deadline = time.monotonic() + within_s
+    while True:
+        if answer := condition():
+            return answer
+        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
+        time.sleep(0.02)
+
+
+class EvaluatorProcess:
+    """One `python -m services.evaluator`."""
+
+    def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
+        self.port = free_ports(1)[0]
+        self._entry = entry or ["-m", "services.evaluator"]
+        self._environ = environ | {"SHOAL_EVALUATOR_PORT": str(self.port)}
+        handle, name = tempfile.mkstemp(prefix="shoal-evaluator-", suffix=".log")
+        os.close(handle)
+        self.log = Path(name)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "EvaluatorProcess":
+        """Start it, without waiting."""
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._entry],
+                cwd=ROOT,
+                env=os.environ | self._environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return self
+
+    def await_ready(self) -> "EvaluatorProcess":
+        """Wait until /readyz answers 200."""
+        wait_for(self._is_ready, READY_S, f"the evaluator is ready; its log ends:\n{self.last_lines()}")
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def send(self, number: signal.Signals) -> None:
+        """Any signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def exit_code(self) -> int | None:
+        """The exit code; None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def last_lines(self, count: int = 30) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+
+    def _is_ready(self) -> bool:
+        assert self.exit_code() is None, f"the evaluator ended; its log ends:\n{self.last_lines()}"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        return self._process.wait(60)
+
+
+@contextmanager
+def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProcess]]:
+    """A maker of evaluator processes that are all ended afterwards."""
+    made: list[EvaluatorProcess] = []
+
+    def make(**more: Any) -> EvaluatorProcess:
+        made.append(EvaluatorProcess(environ | more.pop("environ", {}), **more))
+        return made[-1].start()
+
+    try:
+        yield make
+    finally:
+        for process in made:
+            process.kill()
+            process.log.unlink()
+
+
+def environment(kafka_bootstrap_servers: str, redis_url: str, **settings: str) -> dict[str, str]:
+    """The environment of an evaluator, with the short timeouts of tests."""
+    return {
+        "SHOAL_KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap_servers,
+        "SHOAL_REDIS_URL": redis_url,
+        "SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "2",
+        "SHOAL_EVALUATOR_COMMIT_INTERVAL_S": "0.3",
+        "SHOAL_EVALUATOR_GROUP": "shoal-evaluator",
+    } | settings

@@ -1,0 +1,77 @@
+"""What must be in state and Redis, computed from the log alone: by the naive oracle, and by folding it anew."""
+
+from typing import Any
+
+from shared.contracts.event import decode_event, to_event
+from shared.contracts.keys import user_key
+from shared.domain.definition import parse_definition
+from shared.domain.errors import InvalidEvent
+from shared.domain.event import Event
+from shared.domain.fold import fold, is_repeat
+from shared.domain.plan import Activation, compile_plan
+from shared.domain.user_state import UserState
+from tests.support import oracle
+from tests.support.stream import TENANT, Membership, Stream
+
+Definitions = dict[int, dict[str, Any]]
+Cutovers = dict[tuple[int, int], int]
+"""(segment id, partition) -> first offset that counts."""
+
+
+class Truth:
+    """All events of a stream's log, by partition and user."""
+
+    def __init__(self, stream: Stream, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self.events: dict[int, dict[str, list[Event]]] = {}
+        self.records = 0
+        for message in stream.read("events", stream.partitions):
+            self.records += 1
+            try:
+                decoded = decode_event(message.value() or b"")
+                event = to_event(decoded, message.timestamp()[1] * 1000, message.offset() or 0)
+            except InvalidEvent:
+                continue
+            users = self.events.setdefault(message.partition() or 0, {})
+            users.setdefault(decoded.user_id, []).append(event)
+        self.cutovers: Cutovers = {
+            (report.id, report.partition): report.cutover or 0
+            for report in stream.reports()
+            if report.kind == "segment"
+        }
+
+    def memberships(self, as_of: int) -> Membership:
+        """Who is in which segment at `as_of`, by the naive oracle."""
+        found: Membership = {}
+        for partition, users in self.events.items():
+            for segment_id, definition in self.definitions.items():
+                since = self.cutovers[segment_id, partition]
+                for user_id, events in users.items():
+                    if oracle.member(definition, oracle.counted(events, since), as_of):
+                        found.setdefault(segment_id, set()).add(user_id)
+        return found
+
+    def slots(self) -> dict[bytes, dict[str, list[int]]]:
+        """Every user's partials, by folding the log from its beginning, each event once."""
+        found = {}
+        for partition, users in self.events.items():
+            plan = compile_plan(
+                Activation(segment_id, 1, parse_definition(definition), self.cutovers[segment_id, partition], True)
+                for segment_id, definition in self.definitions.items()
+            )
+            for user_id, events in users.items():
+                state = UserState()
+                for event in events:
+                    if event.event_id is None or not is_repeat(state, event):
+                        fold(plan.by_event_type.get(event.event_type, plan.other), state.slots, event)
+                found[user_key(TENANT, user_id)] = state.slots
+        return found
+
+
+def differences(expected: Membership, found: Membership) -> list[str]:
+    """The memberships that differ, in words; empty when none does."""
+    return [
+        f"segment {segment_id}: {user_id} {'missing' if user_id in expected.get(segment_id, set()) else 'too much'}"
+        for segment_id in sorted(expected.keys() | found.keys())
+        for user_id in sorted(expected.get(segment_id, set()) ^ found.get(segment_id, set()))
+    ]
