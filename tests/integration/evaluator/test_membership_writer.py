@@ -1,0 +1,113 @@
+"""One partition's writes to real Redis: fenced by the epoch, losses noticed, member sets in step, nothing goes back."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from services.evaluator.changelog import Fenced
+from services.evaluator.membership_writer import Lost, MembershipWriter, redis_change
+from services.evaluator.state_table import StateTable
+from services.evaluator.user import User
+from shared.contracts import redis_keys as keys
+from shared.contracts.keys import user_key
+from shared.domain.user_state import NEVER, Membership
+
+PARTITION, TENANT, SEGMENT = 3, 1, 7
+VALUE = keys.user_key(PARTITION, TENANT, "ann")
+MEMBERS = keys.members_key(PARTITION, TENANT, SEGMENT)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator["Redis"]:
+    connected = Redis.from_url(redis_url)
+    yield connected
+    await connected.aclose()
+
+
+def _owner(redis: "Redis", epoch: int) -> tuple[MembershipWriter, StateTable]:
+    table = StateTable(PARTITION)
+    table.record.epoch, table.record.log_epoch, table.record.clock = epoch, "log", 1_000
+    return MembershipWriter(redis, table, lambda _: None), table
+
+
+def _ann(table: StateTable, *, member: bool, flags: int = 0) -> User:
+    key = user_key(TENANT, "ann")
+    user = table.user(key) or table.add_user(key, TENANT, "ann")
+    user.state.memberships[SEGMENT] = Membership(1, member, 900 if member else 0, NEVER, flags, 0, 1, NEVER)
+    user.memberships_changed()
+    return user
+
+
+async def _texts(redis: Any, *names: bytes) -> list[bytes | None]:
+    return list(await redis.mget(*names))
+
+
+async def test_member_sets_follow_the_packed_values(redis: Any) -> None:
+    writer, table = _owner(redis, 5)
+    await writer.take_over()
+    await writer.write([redis_change(_ann(table, member=True))], 10)
+    assert list(keys.unpack_records(await redis.get(VALUE))) == [keys.MembershipRecord(SEGMENT, 900, NEVER, 0)]
+    assert await redis.zrange(MEMBERS, 0, -1) == [b"ann"]
+    coming = _ann(table, member=False, flags=keys.COMING)
+    await writer.write([redis_change(coming)], 11)
+    assert len(await redis.get(VALUE)) == keys.RECORD_BYTES
+    assert await redis.exists(MEMBERS) == 0
+    await writer.write([redis_change(_ann(table, member=False))], 12)
+    assert await redis.exists(VALUE) == 0
+
+
+async def test_an_owner_of_a_lower_epoch_writes_nothing(redis: Any) -> None:
+    old, old_table = _owner(redis, 5)
+    await old.take_over()
+    new, new_table = _owner(redis, 9)
+    await new.take_over()
+    await new.write([redis_change(_ann(new_table, member=True))], 20)
+    before = await _texts(redis, keys.head_key(PARTITION), VALUE, keys.applied_key(PARTITION))
+    with pytest.raises(Fenced, match="another owner works"):
+        await old.write([redis_change(_ann(old_table, member=False))], 30)
+    with pytest.raises(Fenced):
+        await old.take_over()
+    assert await _texts(redis, keys.head_key(PARTITION), VALUE, keys.applied_key(PARTITION)) == before
+
+
+async def test_lost_data_is_noticed_and_written_anew_without_what_the_state_does_not_know(redis: Any) -> None:
+    writer, table = _owner(redis, 5)
+    await writer.take_over()
+    await writer.write([redis_change(_ann(table, member=True))], 10)
+    await redis.flushall()
+    await redis.set(keys.user_key(PARTITION, TENANT, "nobody"), b"\0" * keys.RECORD_BYTES)
+    neighbour = keys.user_key(PARTITION + 10, TENANT, "ann")
+    await redis.set(neighbour, b"theirs")
+    with pytest.raises(Lost):
+        await writer.write([], 10)
+    await writer.rebuild([_ann(table, member=True)], 10)
+    assert await redis.zrange(MEMBERS, 0, -1) == [b"ann"]
+    assert await redis.exists(keys.user_key(PARTITION, TENANT, "nobody")) == 0
+    assert await redis.get(neighbour) == b"theirs"
+    assert await redis.exists(keys.rebuilding_key(PARTITION)) == 0
+    await writer.write([], 11)
+
+
+async def test_an_older_copy_of_the_data_is_noticed(redis: Any) -> None:
+    """Redis came back with what it had some writes ago."""
+    writer, table = _owner(redis, 5)
+    await writer.take_over()
+    await writer.write([redis_change(_ann(table, member=True))], 10)
+    older = await redis.get(keys.head_key(PARTITION))
+    await writer.write([], 11)
+    await writer.write([], 12)
+    await redis.set(keys.head_key(PARTITION), older)
+    with pytest.raises(Lost):
+        await writer.write([], 13)
+
+
+async def test_the_clock_and_the_applied_offset_never_go_back(redis: Any) -> None:
+    writer, table = _owner(redis, 5)
+    await writer.take_over()
+    await writer.write([], 10)
+    table.record.clock = 500
+    await writer.write([], 4)
+    clock, applied = await _texts(redis, keys.clock_key(PARTITION), keys.applied_key(PARTITION))
+    assert (clock, applied) == (b"1000", b"log 10")
