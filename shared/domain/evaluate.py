@@ -1,6 +1,5 @@
 """Verdicts of whole definitions: groups over conditions, exact to the microsecond in when they turn around."""
 
-from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 
@@ -80,8 +79,8 @@ def _turns(item: Item, keys: Keys, slots: Slots, as_of: int) -> tuple[bool, list
     deciding = sum(answer is decisive for answer in answers)
     start = now = (decisive if deciding else not decisive) is not item.negate
     turns = []
-    columns = [[(instant, index) for instant in line] for index, (_, line) in enumerate(lines)]
-    for instant, group in groupby(merge(*columns), key=itemgetter(0)):
+    together = sorted((instant, index) for index, (_, line) in enumerate(lines) for instant in line)
+    for instant, group in groupby(together, key=itemgetter(0)):
         for _, index in group:
             answers[index] = not answers[index]
             deciding += 1 if answers[index] is decisive else -1

@@ -55,7 +55,7 @@ def _is_json(body: bytes) -> bool:
     return not re.search(rb"NaN|Infinity", body)
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=700)
 @given(bodies)
 def test_reading_an_event_raises_nothing_but_invalid_event(body: bytes) -> None:
     for decode in (decode_event, decode_track):

@@ -10,7 +10,7 @@ from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
 from tests.support.kernel import fold_all, merged, plan_of, state_after, take_in, trimmed
 from tests.support.properties import check_every_step
-from tests.support.strategies import conditions, definitions, logs
+from tests.support.strategies import definitions, logs, sharing_conditions
 
 sinces = st.sampled_from((0, 0, 0, 1, 5))
 
@@ -24,12 +24,12 @@ def test_the_kernel_agrees_with_the_oracle_after_every_event_and_at_every_turn(
 
 
 @settings(max_examples=500)
-@given(st.lists(st.tuples(conditions, sinces), min_size=2, max_size=6), logs())
+@given(sharing_conditions, logs(), st.lists(sinces, min_size=5, max_size=5))
 def test_conditions_that_share_an_aggregate_do_not_disturb_each_other(
-    shared: list[tuple[dict[str, Any], int]], log: list[Event]
+    conditions: list[dict[str, Any]], log: list[Event], starts: list[int]
 ) -> None:
-    definitions_ = [{"logic": "AND", "conditions": [condition]} for condition, _ in shared]
-    check_every_step(definitions_, [since for _, since in shared], log)
+    alone = [{"logic": "AND", "conditions": [condition]} for condition in conditions]
+    check_every_step(alone, starts[: len(alone)], log)
 
 
 @settings(max_examples=300)

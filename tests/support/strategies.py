@@ -10,8 +10,7 @@ from tests.support.oracle import DAY, SECOND
 
 START = 1_700_000_000 * SECOND
 
-EVENT_TYPES = ("view", "order", "context_identified")
-PROPERTIES = ("total", "a.b", "a.b.c")
+PROPERTIES = ("total", "total", "a.b", "a.b.c")
 
 _WINDOWS: list[dict[str, Any]] = [
     {"window_seconds": 1},
@@ -29,20 +28,21 @@ _WINDOWS: list[dict[str, Any]] = [
     {"window_days": 1.25},
     {"window_days": 3650},
 ]
-_THRESHOLDS = (0, 1, -1, 2, 0.5, 0.1, 0.3, 2.5, 1.0000005, 0.0000015, 999_999_999_999_999, -1e14)
+_THRESHOLDS = (0, 1, 1, 2, 3, 0.5, 0.3, 8.2, 1.0000015, 0.0000015, 999_999_999_999_999, -1e14)
 _COUNTS = (0, 1, 2, 3, 1.0, 5)
 _COMPARISONS = ("eq", "neq", "gt", "gte", "lt", "lte")
 _AGES = ("gt", "gte", "lt", "lte", "eq")
 
 _VALUES: list[Any] = [
-    *(0, 1, 2, -1, 0.5, 0.1, 0.2, 0.30000000000000004, 1.0000005, 2.5000005, -0.0, 1e-7, 5e-7, 1.5e-6),
-    *(999_999_999_999_999, 10**15, 1e15, -1e15, 1e300, 2**53 + 1, 123456789.1234565),
-    *(None, True, False, "1", "", [1], {"b": 1}, {"b": {"c": 2}}, {"b": None}, {}),
+    *(0, 1, 1, 1, 2, 2, 3, -1, 0.5, 0.5, 0.1, 0.2, 0.30000000000000004, 8.2, 8.2, 1.0000015, 1.0000005, 1.5e-6),
+    *(-0.0, 1e-7, 5e-7, 999_999_999_999_999, 10**15, 1e15, -1e15, 1e300, 2**53 + 1, 123456789.1234565),
+    *(None, True, True, False, "1", "", [1], {}),
 ]
 _PAYLOADS: list[dict[str, Any]] = [
     {},
     *({"total": value} for value in _VALUES),
-    *({"a": value} for value in _VALUES),
+    *({"a": {"b": value}} for value in (1, 2, 0.5, None, True, {"c": 2}, {"c": "2"}, 7)),
+    {"a": 1},
     {"a.b": 2, "a": {"b": 1}},
     {"a.b": None, "a": {"b": 1}},
     {"a.b.c": 0.5, "total": 1},
@@ -51,7 +51,7 @@ _PAYLOADS: list[dict[str, Any]] = [
 _negate = st.sampled_from([{}, {}, {"negate": True}, {"negate": False}])
 _window = st.sampled_from(_WINDOWS)
 _maybe_window = st.sampled_from([{}, *_WINDOWS, *_WINDOWS])
-_event_type = st.sampled_from(EVENT_TYPES[:2] * 3 + EVENT_TYPES)
+_event_type = st.sampled_from((*("view",) * 6, *("order",) * 3, "context_identified"))
 
 
 def _condition(kind: str, *parts: st.SearchStrategy[dict[str, Any]], **keys: st.SearchStrategy[Any]) -> Any:
@@ -78,6 +78,18 @@ monetaries = _condition(
     value=st.sampled_from(_THRESHOLDS),
 )
 conditions = st.one_of(event_counts, recencies, monetaries)
+
+
+def _shared(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same conditions, all about one event type and one property."""
+    same = {"event_type": "view", "property": "total"}
+    return [{key: same.get(key, value) for key, value in condition.items()} for condition in conditions]
+
+
+sharing_conditions = st.one_of(
+    *(st.lists(kind, min_size=2, max_size=5).map(_shared) for kind in (event_counts, monetaries, conditions))
+)
+"""Conditions that differ in little more than numbers, windows, operators and metrics."""
 
 
 def groups(items: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:

@@ -60,11 +60,8 @@ def test_newest_keeps_the_newest_time() -> None:
 
 def test_totals_pass_over_what_is_no_number() -> None:
     verbs = totals_verbs("total")
-    payloads: list[dict[str, Any]] = [
-        *({"total": value} for value in (2, 0.5, -1)),
-        *({"total": value} for value in (None, True, "3", [4], {}, 10**15, -1e15)),
-        {},
-    ]
+    passed_over: list[Any] = [None, True, "3", [4], {}, 10**15, -1e15]
+    payloads = [{}, *({"total": value} for value in (2, *passed_over, 0.5, -1))]
     partial = partial_of(verbs, *(event(at, payload) for at, payload in enumerate(payloads)))
     assert partial == [3, 1_500_000, 2_000_000, -1_000_000]
     assert verbs.value(partial, 10, None) == Totals(3, 1_500_000, 2_000_000, -1_000_000)
