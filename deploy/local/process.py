@@ -1,11 +1,12 @@
 """One child process: its pid file, its log, when it answers, and how it ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -156,10 +157,27 @@ def read_pid_file(file: Path) -> psutil.Process | None:
         process = psutil.Process(int(pid))
         # some kernels recompute the start from the boot time, which the clock's corrections move a little
         same = abs(process.create_time() - float(started)) < 2
-        alive = same and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, psutil.NoSuchProcess):
         return None
-    return process if alive else None
+    return process if same and runs(process) else None
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended. One that ended and was not fetched by its parent yet has ended."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def await_end(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait for the end of processes that are not our children; the ones that still run after that time."""
+    remaining = [process for process in processes if runs(process)]
+    deadline = time.monotonic() + timeout_s
+    while remaining and time.monotonic() < deadline:
+        time.sleep(_POLL_S)  # nobody tells us about another's children
+        remaining = [process for process in remaining if runs(process)]
+    return remaining
 
 
 def end_left_over(folder: Path, timeout_s: float = 30) -> list[str]:
@@ -172,11 +190,16 @@ def end_left_over(folder: Path, timeout_s: float = 30) -> list[str]:
     running = {file: process for file, process in found.items() if process is not None}
     for file, process in running.items():
         # PostgreSQL would wait for its clients on SIGTERM
-        process.send_signal(signal.SIGINT if file.stem == "postgres" else signal.SIGTERM)
-    _, alive = psutil.wait_procs(list(running.values()), timeout=timeout_s)
+        _signal(process, signal.SIGINT if file.stem == "postgres" else signal.SIGTERM)
+    alive = await_end(running.values(), timeout_s)
     for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=timeout_s)
+        _signal(process, signal.SIGKILL)
+    await_end(alive, timeout_s)
     for file in found:
         file.unlink(missing_ok=True)
     return [file.stem for file in running]
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)

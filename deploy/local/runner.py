@@ -7,15 +7,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import psutil
-
 from deploy.local import demo, kafka_jars
 from deploy.local.connection import connection_file, tenant_id, write_connection
 from deploy.local.console import complain, say, step
 from deploy.local.errors import LocalRunError
 from deploy.local.installation import Installation
 from deploy.local.ports import require_free
-from deploy.local.process import end_left_over, read_pid_file, write_pid_file
+from deploy.local.process import await_end, end_left_over, read_pid_file, write_pid_file
 from deploy.local.secrets_file import Secrets, load_secrets
 from deploy.local.servers import LocalServers, Plan
 from deploy.local.services import all_services, migrate
@@ -122,10 +120,8 @@ def down(environ: Mapping[str, str]) -> None:
         return
     with step(f"Stopping the run in {folder}"):
         runner.terminate()
-        try:
-            runner.wait(_STOP_TIMEOUT_S)
-        except psutil.TimeoutExpired as error:
-            raise LocalRunError(f"Process {runner.pid} still runs after {_STOP_TIMEOUT_S} s.") from error
+        if await_end([runner], _STOP_TIMEOUT_S):
+            raise LocalRunError(f"Process {runner.pid} still runs after {_STOP_TIMEOUT_S} s.")
 
 
 def _runner_file(folder: Path) -> Path:

@@ -13,7 +13,7 @@ def explain(api_url: str, key: str, *, with_demo: bool) -> None:
     """Print address, key, the users of each segment, and three lines to paste. Raises LocalRunError."""
     say()
     if with_demo:
-        for segment in reversed(Api(api_url, key).get("/api/segments/?page_size=50")["results"]):
+        for segment in Api(api_url, key).get("/api/segments/?page_size=50")["results"]:
             say(f"  {segment['member_count']:>6,} users  {segment['name']} (segment {segment['id']})")
         say()
     say(f"  API   {api_url}")

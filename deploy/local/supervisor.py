@@ -69,8 +69,8 @@ class Supervisor:
             except (LocalRunError, OSError) as error:
                 self._report(str(error))
                 return
-        self._report(f"    {unit.process.title if unit.process else 'it'} is ready again")
         self._changed()
+        self._report(f"    {unit.process.title if unit.process else unit.name} is ready again")
 
 
 def how(exit_code: int | None) -> str:
