@@ -1,5 +1,6 @@
 """Events on the wire: one strict reading for REST bodies and for the topic `events`."""
 
+import json
 import re
 from typing import Annotated, Any
 
@@ -55,10 +56,10 @@ def decode_track_batch(body: bytes) -> list[EventMessage | InvalidEvent]:
     """
     try:
         raws = _batch_decoder.decode(body).events
-    except RecursionError:
-        raise InvalidEvent("events", "nested too deeply") from None
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise InvalidEvent("events", _envelope_fault(error)) from None
+    except msgspec.ValidationError:
+        raise InvalidEvent("events", f"must be a list of 1 to {MAX_BATCH} events") from None
+    except _UNREADABLE as error:
+        return [_track_or_fault(text) for text in _split_leniently(body, error)]
     return [_track_or_fault(bytes(raw)) for raw in raws]
 
 
@@ -212,10 +213,20 @@ def _fault(error: str) -> InvalidEvent:
     return InvalidEvent(at[1], f"must be {_RULES[at[1]]}")
 
 
-def _envelope_fault(error: Exception) -> str:
-    if isinstance(error, msgspec.ValidationError):
-        return f"must be a list of 1 to {MAX_BATCH} events"
-    return f"the body is not valid JSON: {error}"
+def _split_leniently(body: bytes, error: Exception) -> list[bytes]:
+    """The texts of the events of a body that the first reading refuses: a lone surrogate is the fault of one event.
+
+    Raises:
+        InvalidEvent: it is no JSON text for other reasons, told by `error`.
+    """
+    try:
+        envelope = json.loads(body.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        raise InvalidEvent("events", f"the body cannot be read: {error}") from None
+    events = envelope.get("events") if isinstance(envelope, dict) else None
+    if not isinstance(events, list) or not 1 <= len(events) <= MAX_BATCH:
+        raise InvalidEvent("events", f"must be a list of 1 to {MAX_BATCH} events")
+    return [json.dumps(event).encode() for event in events]
 
 
 def _check_characters(text: bytes) -> None:

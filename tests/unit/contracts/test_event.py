@@ -225,6 +225,24 @@ def test_a_wrong_envelope_is_refused(body: bytes) -> None:
     assert caught.value.field == "events"
 
 
+def test_a_lone_surrogate_is_the_fault_of_one_event() -> None:
+    good, bad = (
+        b'{"user_id":"\\u00e4","event_type":"view"}',
+        b'{"user_id":"u","event_type":"view","x":"\\ud800\\"dc00"}',
+    )
+    first, second, third = decode_track_batch(b'{"events":[' + b",".join([good, bad, good]) + b"]}")
+    assert first == third == EventMessage("\u00e4", "view")
+    assert str(second) == "event: holds a lone surrogate"
+    for body in (
+        b'{"x":"\\ud800","events":{"a":1}}',
+        b'{"events":[' + b",".join([bad] * 501) + b"]}",
+        b'["\\ud800"]',
+        b'{"events":["\\ud800",',
+    ):
+        with pytest.raises(InvalidEvent, match="events"):
+            decode_track_batch(body)
+
+
 def test_a_batch_holds_1_to_500_events() -> None:
     def body(count: int) -> bytes:
         return json.dumps({"events": [{"user_id": str(n), "event_type": "view"} for n in range(count)]}).encode()
