@@ -14,7 +14,7 @@ from shared.contracts.topics import declare
 from shared.runtime.health import listen
 from shared.runtime.kafka import ensure_topics
 from shared.runtime.logs import configure_logs
-from shared.runtime.process import run
+from shared.runtime.process import EXIT_REFUSED, run
 
 _USAGE = "usage: python -m services.api [migrate]"
 
@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> None:
     bodies = {(): serve, ("migrate",): migrate_only}
     body = bodies.get(tuple(arguments))
     if body is None:
-        raise SystemExit(_USAGE)
+        print(_USAGE, file=sys.stderr)  # noqa: T201 - the answer to a command line
+        raise SystemExit(EXIT_REFUSED)
     run("api", body, refusals=(OldSchema,), outages=(DatabaseUnavailable,), new_loop=uvloop.new_event_loop)
 
 

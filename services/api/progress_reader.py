@@ -58,8 +58,8 @@ class ProgressReader:
         )
         # assigned, not subscribed: the advisory lock chooses the reader, and nothing waits for a group to form
         consumer.assign([TopicPartition(PROGRESS, partition) for partition in range(SIDE_PARTITIONS)])
-        await consumer.start()
         try:
+            await consumer.start()
             self.fault = None
             while True:
                 batch = await consumer.getmany(timeout_ms=_POLL_MS)
