@@ -105,7 +105,7 @@ class KafkaWriter:
         if self._in_flight + len(records) > _MAX_IN_FLIGHT or self._in_flight_bytes + size > _MAX_IN_FLIGHT_BYTES:
             API_KAFKA_REFUSED.labels(reason="queue full").inc()
             raise NotStored("the queue is full")
-        answer: asyncio.Future[Position] = self._loop.create_future()
+        answer: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._produce(_Pending(answer, len(records), size), records)
         try:
             async with asyncio.timeout(TIME_LIMIT_S):

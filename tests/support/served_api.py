@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from socket import socket
+from typing import Any, Self
 
 import httpx
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
@@ -57,6 +58,12 @@ class ServedApi:
         self.wiring, self.url = wiring, url
         self.client = httpx.Client(base_url=url, headers={"Authorization": f"ApiKey {KEY}"}, timeout=PATIENCE_S)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
     def segment(self, definition: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         """A new segment."""
         body = {"name": "segment", **fields} | ({"definition": definition} if definition else {})
@@ -75,46 +82,53 @@ class ServedApi:
 @contextlib.contextmanager
 def served_api(settings: ApiSettings) -> Iterator[ServedApi]:
     """Serve until the end of the block, which waits for the clean shutdown."""
-    listening = listen(settings.host, 0)
-    wiring: list[Wiring] = []
-    started, loop_of = threading.Event(), []
-    failure: list[BaseException] = []
+    with listen(settings.host, 0) as listening:
+        serving = _Serving(settings, listening)
+        serving.start()
+        try:
+            serving.await_start()
+            with ServedApi(serving.wiring, f"http://{settings.host}:{listening.getsockname()[1]}") as api:
+                yield api
+        finally:
+            serving.end()
+    assert serving.failure is None, serving.failure
 
-    async def serve() -> None:
-        wiring.append(Wiring(settings))
-        server = Server(create_app(settings, wiring[0]))
-        stop = asyncio.Event()
-        loop_of.append((asyncio.get_running_loop(), stop))
-        serving = asyncio.create_task(server.serve_until(stop, listening))
+
+class _Serving(threading.Thread):
+    """Runs the server in an event loop of its own."""
+
+    def __init__(self, settings: ApiSettings, listening: socket) -> None:
+        super().__init__(name="api")
+        self._settings, self._listening = settings, listening
+        self._started = threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - told to the test
+            self.failure = error
+        self._started.set()
+
+    def await_start(self) -> None:
+        self._started.wait()
+        assert self.failure is None, self.failure
+
+    def end(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self.join()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self.wiring = Wiring(self._settings)
+        server = Server(create_app(self._settings, self.wiring))
+        serving = asyncio.create_task(server.serve_until(self._stop, self._listening))
         begun = asyncio.create_task(server.has_started.wait())
         await asyncio.wait((begun, serving), return_when=asyncio.FIRST_COMPLETED)
         begun.cancel()
-        started.set()
+        self._started.set()
         await serving
-
-    def run() -> None:
-        try:
-            asyncio.run(serve())
-        except BaseException as error:  # noqa: BLE001 - told to the test below
-            failure.append(error)
-            started.set()
-
-    thread = threading.Thread(target=run, name="api")
-    thread.start()
-    started.wait()
-    try:
-        assert not failure, failure
-        port = listening.getsockname()[1]
-        api = ServedApi(wiring[0], f"http://{settings.host}:{port}")
-        with api.client:
-            yield api
-    finally:
-        loop, stop = loop_of[0]
-        with contextlib.suppress(RuntimeError):  # it ended by itself
-            loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        listening.close()
-    assert not failure, failure
 
 
 def report(servers: Servers, *reports: Progress) -> None:
