@@ -226,7 +226,10 @@ def _split_leniently(body: bytes, error: Exception) -> list[bytes]:
     events = envelope.get("events") if isinstance(envelope, dict) else None
     if not isinstance(events, list) or not 1 <= len(events) <= MAX_BATCH:
         raise InvalidEvent("events", f"must be a list of 1 to {MAX_BATCH} events")
-    return [json.dumps(event).encode() for event in events]
+    try:
+        return [json.dumps(event).encode() for event in events]
+    except RecursionError:
+        raise InvalidEvent("events", "nested too deeply") from None
 
 
 def _check_characters(text: bytes) -> None:

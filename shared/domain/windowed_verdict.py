@@ -4,11 +4,11 @@ As time passes the entries of a window leave it, oldest first. So its answers to
 of all, of all but the oldest, and so on, down to none.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import accumulate
 from typing import NamedTuple
 
-from shared.domain.comparison import COMPARE
+from shared.domain.comparison import against
 from shared.domain.condition import EventCount, Monetary
 from shared.domain.newest_times import counted
 from shared.domain.pairs import Columns, columns_after
@@ -45,24 +45,24 @@ def line_of(condition: EventCount | Monetary, window: int, key: str) -> LineOf:
 def first_turn(line: Line, window: int) -> tuple[bool, int]:
     """The answer now, and the first instant at which it differs. `window` in us."""
     times, answers = line
-    left = len(times)
-    now = answers[left]
+    now = answers[-1]
     other = not now
     if other not in answers:
         return now, NEVER
-    while True:
-        left -= 1
+    oldest_first, gone = answers[::-1], 0
+    for _ in range(oldest_first.count(other)):
+        gone = oldest_first.index(other, gone + 1)
+        left = len(times) - gone
         # entries of one instant leave together
-        if answers[left] is other and (left == 0 or times[left - 1] != times[left]):
+        if left == 0 or times[left - 1] != times[left]:
             return now, times[left] + window
-        if left == 0:
-            return now, NEVER
+    return now, NEVER
 
 
 def all_turns(line: Line, window: int) -> tuple[bool, list[int]]:
     """The answer now, and all instants at which it turns around, ascending. `window` in us."""
     times, answers = line
-    start = now = answers[len(times)]
+    start = now = answers[-1]
     turns = []
     for left in range(len(times) - 1, -1, -1):
         if answers[left] is not now and (left == 0 or times[left - 1] != times[left]):
@@ -72,37 +72,35 @@ def all_turns(line: Line, window: int) -> tuple[bool, list[int]]:
 
 
 def _count_line(condition: EventCount, window: int, key: str) -> LineOf:
-    compare, value, negate, empty = COMPARE[condition.operator], condition.value, condition.negate, [0]
+    decide, empty = against(condition.operator, condition.value, negate=condition.negate), [0]
 
     def line(slots: Slots, as_of: int) -> Line:
         edge = as_of - window
         inside = [entry for entry in reversed(counted(slots.get(key, empty))) if entry[0] > edge]
         counts = accumulate((count for _, count in inside), initial=0)
-        return Line([time for time, _ in inside], [compare(count, value) is not negate for count in counts])
+        return Line([time for time, _ in inside], list(map(decide, counts)))
 
     return line
 
 
 def _metric_answers(condition: Monetary) -> Callable[[Columns], list[bool]]:
     """The answers for the newest n entries, n from 0 on."""
-    compare, value, negate = COMPARE[condition.operator], condition.value_micro, condition.negate
-
-    def answers(actual: Iterable[int]) -> list[bool]:
-        return [compare(number, value) is not negate for number in actual]
-
+    value, negate = condition.value_micro, condition.negate
+    decide = against(condition.operator, value, negate=negate)
+    # sum op value x count, unrounded, is: the sum of what each is above the value, op 0
+    decide_excess = against(condition.operator, 0, negate=negate)
     match condition.metric:
         case "sum":
-            return lambda columns: answers(accumulate(columns.sums, initial=0))
+            return lambda columns: list(map(decide, accumulate(columns.sums, initial=0)))
         case "max":
-            return lambda columns: [negate, *answers(accumulate(columns.highs, max))]
+            return lambda columns: [negate, *map(decide, accumulate(columns.highs, max))]
         case "min":
-            return lambda columns: [negate, *answers(accumulate(columns.lows, min))]
+            return lambda columns: [negate, *map(decide, accumulate(columns.lows, min))]
         case "avg":
             return lambda columns: [
                 negate,
-                # unrounded: sum op value x count
-                *(
-                    compare(total, value * numbers) is not negate
-                    for total, numbers in zip(accumulate(columns.sums), accumulate(columns.numbers), strict=True)
+                *map(
+                    decide_excess,
+                    accumulate(total - value * n for total, n in zip(columns.sums, columns.numbers, strict=True)),
                 ),
             ]
