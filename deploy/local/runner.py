@@ -60,7 +60,9 @@ class Run:
     def stop(self) -> None:
         """Stop everything: services first, then the servers."""
         connection_file(self._installation.folder).unlink(missing_ok=True)
-        self._supervisor.stop()
+        running = [unit.name for unit in self._units if unit.process is not None and unit.process.pid is not None]
+        with step("Stopping") if running else contextlib.nullcontext():
+            self._supervisor.stop()
 
     def _start_servers(self) -> None:
         titles = {"postgres": "PostgreSQL", "valkey": "Valkey", "kafka": "Kafka"}
@@ -105,8 +107,7 @@ def up(environ: Mapping[str, str], *, with_demo: bool) -> None:
             say("Interrupted")
         finally:
             wish.interrupt_no_more()
-            with step("Stopping"):
-                run.stop()
+            run.stop()
     say("Stopped; the data stays in " + str(folder))
 
 

@@ -27,9 +27,9 @@ def explain(api_url: str, key: str, *, with_demo: bool) -> None:
 
 
 def curl_lines(api_url: str, key: str) -> list[str]:
-    """Three lines: a purchase by a new user, the segments of that user, all segments."""
+    """Three lines: a purchase by a new user, all segments, and those that the user is in now."""
     header = shlex.quote(f"Authorization: ApiKey {key}")
     event = shlex.quote(json.dumps({"user_id": "ada@example.org", "event_type": "purchase"}))
     track = f"curl -H {header} -H 'Content-Type: application/json' -d {event} {api_url}/api/ingestion/track/"
     lookup = f"curl -H {header} '{api_url}/api/segments/membership/?user_id=ada%40example.org'"
-    return [track, lookup, f"curl -H {header} {api_url}/api/segments/"]
+    return [track, f"curl -H {header} {api_url}/api/segments/", lookup]

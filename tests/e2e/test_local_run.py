@@ -90,7 +90,7 @@ def test_the_three_lines_work_when_pasted(runner: LocalRunner) -> None:
         done = subprocess.run(["sh", "-c", f"{line} -sSf"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         answers.append(json.loads(done.stdout))
-    tracked, membership, segments = answers
+    tracked, segments, membership = answers
     assert tracked["queued"] is True
     assert membership["user_id"] == "ada@example.org"
     assert segments["count"] == 3
