@@ -94,16 +94,19 @@ def served_api(settings: ApiSettings) -> Iterator[ServedApi]:
     assert serving.failure is None, serving.failure
 
 
-class _Serving(threading.Thread):
+class _Serving:
     """Runs the server in an event loop of its own."""
 
     def __init__(self, settings: ApiSettings, listening: socket) -> None:
-        super().__init__(name="api")
         self._settings, self._listening = settings, listening
         self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="api")
         self.failure: BaseException | None = None
 
-    def run(self) -> None:
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
         try:
             asyncio.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - told to the test
@@ -117,7 +120,7 @@ class _Serving(threading.Thread):
     def end(self) -> None:
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._stop.set)
-        self.join()
+        self._thread.join()
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
