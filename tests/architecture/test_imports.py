@@ -1,13 +1,15 @@
 """Who may import whom, and that importing does nothing."""
 
 import importlib.metadata
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import PRODUCT, ROOT, files, name_of
+from tests.architecture.sources import ALL, PRODUCT, ROOT, files, imports, name_of
 
 _IMPORT_ALL = """
 import importlib, os, sys, threading
@@ -69,3 +71,30 @@ def test_importing_connects_to_nothing_and_starts_nothing() -> None:
 def test_product_code_imports_no_tests() -> None:
     faults = [name_of(path) for path in files(*PRODUCT) if "from tests" in path.read_text(encoding="utf-8")]
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("folders", "groups"),
+    [(("shared", "services"), ()), (("deploy",), ("local",)), (("tests",), ("local", "dev"))],
+)
+def test_what_is_imported_is_declared(folders: tuple[str, ...], groups: tuple[str, ...]) -> None:
+    """A package that comes with another one today may not tomorrow."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needs = [
+        *project["project"]["dependencies"],
+        *(need for name in groups for need in project["dependency-groups"][name]),
+    ]
+    declared = {_normal(re.split(r"[^\w.-]", need)[0]) for need in needs}
+    shipped = importlib.metadata.packages_distributions()
+    missing = {
+        f"{name_of(path)}:{line} imports {top} of {' or '.join(shipped.get(top, ['nothing installed']))}"
+        for path in files(*folders)
+        for line, name in imports(path)
+        if (top := name.split(".")[0]) not in ALL and top not in sys.stdlib_module_names
+        if not declared & {_normal(distribution) for distribution in shipped.get(top, [])}
+    }
+    assert missing == set()
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
