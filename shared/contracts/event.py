@@ -43,9 +43,15 @@ def decode_event(value: bytes) -> EventMessage:
 
 def decode_track(body: bytes) -> EventMessage:
     """The event of a REST body, without a tenant. Raises InvalidEvent for whatever is none, and nothing else."""
-    if b'"tenant"' in body or b"\\u" in body:
-        return _without_tenant(body)
-    return _decode(body)
+    try:
+        message = _decode(body)
+    except InvalidEvent as fault:
+        if fault.field != "tenant":
+            raise
+        message = _without_tenant(body)
+    # an unknown key here, to be ignored whatever its value
+    message.tenant = 0
+    return message
 
 
 def decode_track_batch(body: bytes) -> list[EventMessage | InvalidEvent]:
@@ -94,17 +100,6 @@ def to_event(message: EventMessage, received_at_us: int, offset: int) -> Event:
 
 class _Batch(msgspec.Struct):
     events: Annotated[list[Raw], Meta(min_length=1, max_length=MAX_BATCH)]
-
-
-class _WithoutTenant(msgspec.Struct):
-    """Every key of an event but `tenant`, which a REST body may hold like any unknown key."""
-
-    user_id: _UserId
-    event_type: _EventType
-    occurred_at: str | None = None
-    payload: dict[str, Any] = {}
-    event_id: _EventId | None = None
-    anonymous_id: str | None = None
 
 
 class _PayloadText(msgspec.Struct):
@@ -180,17 +175,9 @@ def _read_again(text: bytes, error: Exception) -> EventMessage:
 
 
 def _without_tenant(body: bytes) -> EventMessage:
-    """A REST body that may hold the key `tenant`, to be ignored whatever its value."""
-    try:
-        keys = msgspec.json.decode(body, type=dict[str, Raw])
-    except RecursionError:
-        raise InvalidEvent("event", "is nested too deeply") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _decode(body)
-    if "tenant" not in keys:
-        return _decode(body)
-    del keys["tenant"]
-    return _decode(msgspec.json.encode(keys))
+    """A body that is a JSON object but for its `tenant`."""
+    keys = msgspec.json.decode(body, type=dict[str, Raw])
+    return _decode(msgspec.json.encode({key: text for key, text in keys.items() if key != "tenant"}))
 
 
 def _track_or_fault(body: bytes) -> EventMessage | InvalidEvent:

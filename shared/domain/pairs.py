@@ -5,7 +5,7 @@ ascending. Values are in 1e-6 units. Pairs that the longest window has left are 
 """
 
 from bisect import bisect_right
-from typing import NamedTuple
+from operator import itemgetter
 
 from shared.domain.aggregate import NOTHING, Totals, Verbs, number_reader
 from shared.domain.bucket import FOLDED_AT_ONCE, LIMIT, gather
@@ -66,29 +66,25 @@ def weighed(partial: Partial) -> list[Weighed]:
     return buckets + [(time, 1, value, value, value) for time, value in singles]
 
 
-class Columns(NamedTuple):
-    """Entries side by side, newest first: their instants and what stands there."""
-
-    times: list[int]
-    numbers: list[int]
-    sums: list[int]
-    highs: list[int]
-    lows: list[int]
+Columns = tuple[list[int], list[int], list[int], list[int], list[int]]
+"""Entries side by side, newest first: their instants; count, sum, maximum and minimum of the values there."""
 
 
 def columns_after(partial: Partial, edge: int) -> Columns:
     """The entries after `edge`."""
     if partial[0]:
         inside = [entry for entry in reversed(weighed(partial)) if entry[0] > edge]
-        return Columns(*map(list, zip(*inside, strict=True))) if inside else Columns([], [], [], [], [])
+        times, numbers, sums, highs, lows = (list(map(itemgetter(column), inside)) for column in range(_BUCKET))
+        return times, numbers, sums, highs, lows
     first = first_after(partial, edge)
     values = partial[:first:-2]
-    return Columns(partial[-2 : first - 1 : -2], [1] * len(values), values, values, values)
+    return partial[-2 : first - 1 : -2], [1] * len(values), values, values, values
 
 
 def first_after(partial: Partial, edge: int) -> int:
     """The index of the first single pair whose time is after `edge`."""
     start = 1 + partial[0]
+    # nearly always: what has left the longest window is dropped by the next event
     if len(partial) == start or partial[start] > edge:
         return start
     pairs = range((len(partial) - start) // 2)

@@ -20,11 +20,12 @@ _GRAMMAR = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 
-# Events of one second share all but the end of their text, and each text is read twice (checked, then used).
 _CACHE_SIZE = 16_384
-_seen: dict[str, int] = {}
-_seconds: dict[str, int] = {}
 _SECOND_CHARS = len("2026-01-31T12:00:00")
+_seconds: dict[str, int] = {}
+"""The instants of texts of whole seconds: the events of one second share all but the end of theirs."""
+_last: list[tuple[str | None, int]] = [(None, 0)]
+"""The latest text and its instant: an event's is read twice in a row, to check it and to use it."""
 
 
 def parse_time(text: str) -> int | None:
@@ -33,29 +34,29 @@ def parse_time(text: str) -> int | None:
     A time is exactly `YYYY-MM-DD`, optionally followed by `T` or one space and `HH:MM[:SS[.f]]` (f: 1 to 6 digits)
     and then optionally `Z` or an offset `+HH:MM`. A date alone is midnight; no offset is UTC.
     """
-    known = _seen.get(text)
-    if known is not None:
-        return known
+    known, instant = _last[0]
+    if known is text:
+        return instant
     second = _seconds.get(text[:_SECOND_CHARS])
-    instant = _parse(text) if second is None else _within(second, text)
-    if instant is None:
-        return None
-    if len(_seen) >= _CACHE_SIZE:
-        _seen.clear()
-    _seen[text] = instant
-    return instant
+    found = _parse(text) if second is None else _within(second, text)
+    if found is not None:
+        _last[0] = text, found
+    return found
 
 
 def _within(second: int, text: str) -> int | None:
     """The instant of a text that begins with a known UTC second."""
-    digits = text[_SECOND_CHARS + 1 : -1]
-    if len(text) == _SECOND_CHARS + 1 and text[-1] == "Z":
-        return second
-    if text[-1] == "Z" and digits.isdigit() and digits.isascii() and text[_SECOND_CHARS] == ".":
-        if len(digits) == 6:
+    length = len(text)
+    if length == 27 and text[26] == "Z" and text[19] == ".":
+        digits = text[20:26]
+        if digits.isdigit() and digits.isascii():
             return second + int(digits)
-        if len(digits) == 3:
+    elif length == 24 and text[23] == "Z" and text[19] == ".":
+        digits = text[20:23]
+        if digits.isdigit() and digits.isascii():
             return second + int(digits) * 1000
+    elif length == 20 and text[19] == "Z":
+        return second
     return _parse(text)
 
 

@@ -6,7 +6,6 @@ of all, of all but the oldest, and so on, down to none.
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import NamedTuple
 
 from shared.domain.comparison import against
 from shared.domain.condition import EventCount, Monetary
@@ -14,16 +13,9 @@ from shared.domain.newest_times import counted
 from shared.domain.pairs import Columns, columns_after
 from shared.domain.user_state import NEVER, Slots
 
-
-class Line(NamedTuple):
-    """The answers of a window from an instant on.
-
-    times: of the entries in the window, newest first. answers: `answers[n]` is the answer when the newest n are left.
-    """
-
-    times: list[int]
-    answers: list[bool]
-
+Line = tuple[list[int], list[bool]]
+"""The answers of a window from an instant on: the times of the entries in it, newest first, and, for n from 0 on, the
+answer when the newest n are left."""
 
 LineOf = Callable[[Slots, int], Line]
 """(slots, as_of) -> the line from `as_of` on."""
@@ -37,7 +29,7 @@ def line_of(condition: EventCount | Monetary, window: int, key: str) -> LineOf:
 
     def line(slots: Slots, as_of: int) -> Line:
         columns = columns_after(slots.get(key, empty), as_of - window)
-        return Line(columns.times, answers_of(columns))
+        return columns[0], answers_of(columns)
 
     return line
 
@@ -78,7 +70,7 @@ def _count_line(condition: EventCount, window: int, key: str) -> LineOf:
         edge = as_of - window
         inside = [entry for entry in reversed(counted(slots.get(key, empty))) if entry[0] > edge]
         counts = accumulate((count for _, count in inside), initial=0)
-        return Line([time for time, _ in inside], list(map(decide, counts)))
+        return [time for time, _ in inside], list(map(decide, counts))
 
     return line
 
@@ -91,16 +83,16 @@ def _metric_answers(condition: Monetary) -> Callable[[Columns], list[bool]]:
     decide_excess = against(condition.operator, 0, negate=negate)
     match condition.metric:
         case "sum":
-            return lambda columns: list(map(decide, accumulate(columns.sums, initial=0)))
+            return lambda columns: list(map(decide, accumulate(columns[2], initial=0)))
         case "max":
-            return lambda columns: [negate, *map(decide, accumulate(columns.highs, max))]
+            return lambda columns: [negate, *map(decide, accumulate(columns[3], max))]
         case "min":
-            return lambda columns: [negate, *map(decide, accumulate(columns.lows, min))]
+            return lambda columns: [negate, *map(decide, accumulate(columns[4], min))]
         case "avg":
             return lambda columns: [
                 negate,
                 *map(
                     decide_excess,
-                    accumulate(total - value * n for total, n in zip(columns.sums, columns.numbers, strict=True)),
+                    accumulate(total - value * n for total, n in zip(columns[2], columns[1], strict=True)),
                 ),
             ]

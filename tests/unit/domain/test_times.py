@@ -73,6 +73,7 @@ def test_a_time_is_read(text: str, instant: int) -> None:
     ],
 )
 def test_anything_else_is_no_time(text: str) -> None:
+    assert parse_time(text) is None
     parse_time("2026-04-25T12:00:00Z")  # a second that is remembered makes its strange ends no more acceptable
     assert parse_time(text) is None
 
