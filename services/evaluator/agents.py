@@ -5,6 +5,7 @@ from typing import Any
 from services.evaluator.assignment import Assignment
 from services.evaluator.batching import BatchApp
 from services.evaluator.settings import EvaluatorSettings
+from services.evaluator.standstill import CommitWatch
 from shared.contracts.topics import DEAD_LETTERS_MAX_BYTES, EVENTS
 
 QUEUED_BATCHES = 8
@@ -16,18 +17,17 @@ class EvaluatorApp(BatchApp):
     """The Faust app: group membership, delivery and commits; what is done with a batch is the assignment's business."""
 
     assignment: Assignment
-    commits: Any
-    """The watch on commits: `CommitWatch`."""
+    commits: CommitWatch
 
     async def before_commit(self, offsets: dict[int, int]) -> None:
         """State before offsets: what was folded is durable before Kafka hears that it is done."""
         await self.assignment.flush(list(offsets))
 
-    def on_committed(self) -> None:
-        self.commits.committed()
+    def on_commit(self, *, begins: bool) -> None:
+        self.commits.under_way = begins
 
     async def before_revoke(self) -> None:
-        await self.assignment.drain()
+        await self.assignment.rest()
 
     async def after_revoke(self) -> None:
         await self.assignment.drop()

@@ -17,7 +17,7 @@ from services.evaluator.catalog import Catalog
 from services.evaluator.membership_writer import refuse_unfit
 from services.evaluator.producer import LoopProducer
 from services.evaluator.settings import EvaluatorSettings
-from services.evaluator.standstill import CommitWatch, follow_worker
+from services.evaluator.standstill import CommitWatch, follow_worker, is_in_group
 from services.evaluator.sweep import Sweep
 from shared.contracts.topics import DEAD_LETTERS_MAX_BYTES, EVENTS, declare
 from shared.runtime import metrics
@@ -90,7 +90,7 @@ class Evaluator:
     async def _stop(self, catalog: Catalog, producer: LoopProducer, redis: Redis) -> None:
         log.info("stopping: what is under way is finished first")
         self._watchdog.arm("stopping", STOP_S * 3)
-        await self._assignment.drain()
+        await self._assignment.rest()
         await self._faust.consumer.commit()
         await self._faust.stop()
         await self._assignment.drop()
@@ -140,7 +140,7 @@ class Evaluator:
         recovering = self._assignment.recovering
         trouble = next(iter(self._assignment.trouble.values()), None)
         return {
-            "kafka": "rebalancing" if self._faust.rebalancing else None,
+            "kafka": None if is_in_group(self._faust) else "joining the group of workers",
             "recovery": f"partitions {recovering} are being recovered" if recovering else None,
             "redis": trouble,
         }

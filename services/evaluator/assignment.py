@@ -130,9 +130,9 @@ class Assignment:
         owners = [owner for owner in self.owners() if owner.table.partition in partitions]
         await asyncio.gather(*(owner.flush() for owner in owners))
 
-    async def drain(self) -> None:
-        """Finish what is under way, for a limited time."""
-        draining = [owner.drain() for owner in self.owners()]
+    async def rest(self) -> None:
+        """Begin nothing more; finish what is under way, for a limited time."""
+        draining = [owner.rest() for owner in self.owners()]
         try:
             await asyncio.wait_for(asyncio.gather(*draining), DRAIN_S)
         except TimeoutError:
@@ -149,6 +149,8 @@ class Assignment:
             self._watchdog.disarm(f"recovery of partition {holding.partition}")
         tasks = [task for holding in holdings.values() for task in holding.tasks]
         await asyncio.gather(*tasks, return_exceptions=True)
+        if holdings:
+            await asyncio.to_thread(self._producer.flush, DRAIN_S)
         self.trouble.clear()
         metrics.PARTITIONS.set(0)
 

@@ -94,19 +94,11 @@ class BatchSchema(faust.Schema[Any, Any]):
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """Sets what Faust hard-codes: a short fetch wait, and only committed messages."""
 
-    app: Any
-
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no such option
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - the same
         return consumer
-
-    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
-        committed = bool(await super()._commit(offsets))
-        if committed:
-            self.app.on_committed()
-        return committed
 
 
 class BatchConsumer(driver.Consumer):
@@ -170,6 +162,13 @@ class BatchConsumer(driver.Consumer):
         self._acked_index[tp] = set(self._acked[tp])
         return done + 1 if done >= committed else None
 
+    async def _commit_tps(self, tps: Any, start_new_transaction: bool) -> bool:
+        self.app.on_commit(begins=True)
+        try:
+            return bool(await super()._commit_tps(tps, start_new_transaction))
+        finally:
+            self.app.on_commit(begins=False)
+
     async def _handle_attached(self, commit_offsets: Mapping[Any, int]) -> None:
         await self.app.before_commit({tp.partition: offset for tp, offset in commit_offsets.items()})
         await super()._handle_attached(commit_offsets)
@@ -214,8 +213,8 @@ class BatchApp(faust.App):
     async def before_commit(self, offsets: dict[int, int]) -> None:
         """Make everything below these offsets (by partition) durable; raising prevents the commit."""
 
-    def on_committed(self) -> None:
-        """Offsets were committed."""
+    def on_commit(self, *, begins: bool) -> None:
+        """A commit begins, or has ended."""
 
     async def before_revoke(self) -> None:
         """All partitions are about to be taken away: finish what can be finished quickly."""

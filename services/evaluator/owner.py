@@ -60,19 +60,29 @@ class Owner:
         self.table = table
         self._step, self._changelog, self._publisher = step, changelog, publisher
         self._wishes = Wishes(table, changelog, report)
-        self._batches: asyncio.Queue[tuple[RecordBatch, Callable[[], None]]] = asyncio.Queue(WAITING_BATCHES)
+        self._batches: deque[tuple[RecordBatch, Callable[[], None]]] = deque()
+        self._room = asyncio.Event()
         self._commands: deque[Command] = deque()
         self._horizon = Horizon(0, 0)
         self._written_at_us = 0
         self._read_through = table.record.flushed_through
         self._work = asyncio.Event()
+        self._resting = False
+        self._rested = asyncio.Event()
 
     # --- what comes from outside -----------------------------------------------------------------------------
 
     async def deliver(self, batch: RecordBatch, done: Callable[[], None]) -> None:
-        """Queue a batch; `done` is called when all it led to is published."""
-        await self._batches.put((batch, done))
-        self._work.set()
+        """Queue a batch, when there is room; `done` is called when all it led to is published.
+
+        A batch for an owner at rest is dropped: the next owner reads it again.
+        """
+        while len(self._batches) >= WAITING_BATCHES and not self._resting:
+            self._room.clear()
+            await self._room.wait()
+        if not self._resting:
+            self._batches.append((batch, done))
+            self._work.set()
 
     def wish(self, command: Command) -> None:
         """Queue a command."""
@@ -97,27 +107,35 @@ class Owner:
         table.record.flushed_through = max(table.record.flushed_through, folded)
         await self._changelog.end_flush()
 
-    async def drain(self) -> None:
-        """Forget what waits to be folded, and wait for what is folded to be published."""
-        while not self._batches.empty():
-            self._batches.get_nowait()
+    async def rest(self) -> None:
+        """Begin nothing more, and wait for what is folded to be published. What waits to be folded is forgotten.
+
+        Nothing may be written after the partition was given away: its next owner would take us for a zombie.
+        """
+        self._resting = True
+        self._room.set()
+        self._work.set()
+        await self._rested.wait()
         await self._publisher.drain()
 
     # --- the work --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until cancelled. Raises Fenced, DeliveryFailed, LostPlace: the process must end."""
-        while True:
+        """Work until told to rest. Raises Fenced, DeliveryFailed, LostPlace: the process must end."""
+        while not self._resting:
             await self._work.wait()
             self._work.clear()
             await self._take_commands()
-            if not self._batches.empty():
-                await self._fold(*self._batches.get_nowait())
+            if self._batches:
+                batch, done = self._batches.popleft()
+                self._room.set()
+                await self._fold(batch, done)
             await self._let_time_pass()
             await self._walk()
-            if self._commands or not self._batches.empty() or self._wishes.walking or self._someone_is_due():
+            if self._commands or self._batches or self._wishes.walking or self._someone_is_due():
                 self._work.set()
                 await asyncio.sleep(0)  # a turn for the others
+        self._rested.set()
 
     async def _take_commands(self) -> None:
         if not self._commands:

@@ -91,9 +91,13 @@ class LoopProducer:
             else:
                 return
 
+    def flush(self, within_s: float) -> int:
+        """Send what is queued, for so long at most; the number of messages left. Blocks."""
+        return int(self._producer.flush(within_s))
+
     def stop(self, within_s: float) -> int:
-        """Send what is queued, for so long at most; the number of messages left."""
-        left = int(self._producer.flush(within_s))
+        """`flush`, then end the thread."""
+        left = self.flush(within_s)
         self._stopped.set()
         self._thread.join()
         return left

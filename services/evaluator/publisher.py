@@ -81,13 +81,14 @@ class Publisher:
         table = self._table
         users = [user for key in keys if (user := table.user(key)) is not None]
         await self._to_redis([redis_change(user) for user in users], table.next_offset)
-        changes = sorted(
+        unsent = [
             (number, user.key, change)
             for user in users
             for number, change in user.state.unsent
             if number > table.record.published
-        )
-        await self._send([(key, change) for _, key, change in changes], [])
+        ]
+        unsent.sort(key=lambda entry: entry[0])  # by publication; a user's own changes stay in their order
+        await self._send([(key, change) for _, key, change in unsent], [])
         table.record.published = table.pub
 
     async def rebuild(self) -> None:

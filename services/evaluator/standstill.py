@@ -11,25 +11,38 @@ _LOOK_S = 0.5
 
 
 class CommitWatch:
-    """Armed while finished batches wait for a commit."""
+    """Watches from the first look at which a commit is under way or finished batches wait for one, until neither."""
 
     PART = "the commit of offsets"
 
     def __init__(self, watchdog: Watchdog) -> None:
         self._watchdog = watchdog
         self._armed = False
+        self._under_way = False
 
-    def committed(self) -> None:
-        """Offsets were committed."""
+    @property
+    def under_way(self) -> bool:
+        """Whether a commit has begun and not ended."""
+        return self._under_way
+
+    @under_way.setter
+    def under_way(self, value: bool) -> None:
+        self._under_way = value
         self._watchdog.beat(self.PART)
 
     def look(self, waiting: bool) -> None:
-        """Whether acknowledged batches wait for a commit."""
-        if waiting and not self._armed:
+        """`waiting`: whether finished batches wait for a commit."""
+        busy = waiting or self._under_way
+        if busy and not self._armed:
             self._watchdog.arm(self.PART)
-        elif not waiting and self._armed:
+        elif not busy and self._armed:
             self._watchdog.disarm(self.PART)
-        self._armed = waiting
+        self._armed = busy
+
+
+def is_in_group(app: Any) -> bool:
+    """Whether the worker has joined and its partitions are settled."""
+    return app.consumer_generation_id > 0 and not app.rebalancing
 
 
 async def follow_worker(app: Any, watchdog: Watchdog) -> None:
@@ -43,7 +56,7 @@ async def follow_worker(app: Any, watchdog: Watchdog) -> None:
         await asyncio.sleep(_LOOK_S)  # Faust tells of none of these
         if app.crashed:
             end_now(f"evaluator: the Kafka worker crashed: {app.crash_reason!r}", traces=False)
-        in_group = app.consumer_generation_id > 0 and not app.rebalancing
+        in_group = is_in_group(app)
         if in_group and not joined:
             watchdog.disarm("joining the group")
         elif joined and not in_group:

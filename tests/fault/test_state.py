@@ -12,24 +12,24 @@ from tests.support.stream import Stream
 EVENTS = 300_000
 USERS = 2_000
 KILLS = 5
+RATE = 8_000
 
 
 class Load:
-    """A background sender."""
+    """A background sender: at least so many events, and on until `finish`."""
 
-    def __init__(self, stream: Stream, seed: int, rate: float, events: int = EVENTS) -> None:
-        self._sender = threading.Thread(target=stream.send_many, args=(events, USERS, seed, rate), daemon=True)
+    def __init__(self, stream: Stream, seed: int, events: int = EVENTS) -> None:
+        self._enough = threading.Event()
+        self._sender = threading.Thread(
+            target=stream.send_many, args=(events, USERS, seed, RATE, self._enough.is_set), daemon=True
+        )
         self._sender.start()
 
-    @property
-    def over(self) -> bool:
-        """Whether all was sent."""
-        return not self._sender.is_alive()
-
-    def join(self) -> None:
-        """Wait until all was sent."""
+    def finish(self) -> None:
+        """Wait until all is sent."""
+        self._enough.set()
         self._sender.join(120)
-        assert self.over
+        assert not self._sender.is_alive()
 
 
 def progressed(stream: Stream, events: int) -> None:
@@ -49,7 +49,7 @@ def test_state_survives_kills_a_lost_worker_and_moves(
 ) -> None:
     worker = new_worker().await_ready()
     stream.activate(DEFINITIONS, 60)
-    load = Load(stream, seed, rate=10_000)
+    load = Load(stream, seed)
     for _ in range(KILLS):
         progressed(stream, 3_000)
         worker.kill()
@@ -61,7 +61,7 @@ def test_state_survives_kills_a_lost_worker_and_moves(
     guest = new_worker().await_ready()
     progressed(stream, 3_000)
     assert guest.stop() == 0
-    load.join()
+    load.finish()
     assert_right(compare(stream))
     assert worker.stop() == 0
 
@@ -88,12 +88,12 @@ def test_without_applied_offsets_replayed_events_count_twice(
     entry = ["-c", WITHOUT_APPLIED_OFFSETS]
     worker = new_worker(entry=entry).await_ready()
     stream.activate(DEFINITIONS, 60)
-    load = Load(stream, seed, rate=10_000, events=60_000)
+    load = Load(stream, seed, events=60_000)
     for _ in range(3):
         progressed(stream, 3_000)
         worker.kill()
         worker = new_worker(entry=entry).await_ready()
-    load.join()
+    load.finish()
     verdict = compare(stream)
     print(f"without applied offsets: {len(verdict.wrong_states)} of {verdict.users} states are wrong")
     assert verdict.wrong_states

@@ -110,7 +110,10 @@ def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProce
         yield make
     finally:
         for process in made:
+            ended = process.exit_code()
             process.kill()
+            # shown by pytest when the test failed
+            print(f"--- evaluator on port {process.port}, exit code {ended}, its log ends:\n{process.last_lines()}")
             process.log.unlink()
 
 

@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
@@ -57,17 +57,24 @@ class Stream:
                 self.producer.poll(0)
                 return
 
-    def send_many(self, count: int, users: int, seed: int, rate: float = 0) -> None:
-        """`count` events of `users` users; `rate` a second, or as fast as possible when 0. Waits for the broker."""
-        randomness, began = random.Random(seed), time.monotonic()
-        for number in range(count):
+    def send_many(
+        self, count: int, users: int, seed: int, rate: float = 0, until: Callable[[], bool] = lambda: True
+    ) -> int:
+        """At least `count` events of `users` users, and on until `until` says enough; waits for the broker.
+
+        `rate` a second, or as fast as possible when 0. Returns how many it was.
+        """
+        randomness, began, number = random.Random(seed), time.monotonic(), 0
+        while number < count or not until():
             event_type = randomness.choice(("page_viewed", "order_placed", "signup", "cart_add"))
             payload = {"total": round(randomness.random() * 100, 2), "path": "/pricing", "seq": number}
             fields = {"event_id": f"{seed}-{number}"} if number % 100 == 0 else {}
             self.send(f"user-{randomness.randrange(users)}", event_type, payload, **fields)
+            number += 1
             if rate and number % 50 == 0:
                 time.sleep(max(0.0, began + number / rate - time.monotonic()))
         self.flush()
+        return number
 
     def flush(self) -> None:
         """Wait until the broker has all."""
@@ -80,6 +87,7 @@ class Stream:
         serving: dict[str, Any] | None = None,
         computing: dict[str, Any] | None = None,
         version: int = 1,
+        computing_version: int = 1,
         deleted: bool = False,
     ) -> int:
         """Send a command as the relay does: one copy to every partition. Returns its outbox id."""
@@ -89,7 +97,7 @@ class Stream:
             segment_id=segment_id,
             outbox_id=self._outbox_id,
             serving=None if serving is None else VersionWish(version, serving),
-            computing=None if computing is None else VersionWish(version, computing),
+            computing=None if computing is None else VersionWish(computing_version, computing),
             deleted=deleted,
         )
         for partition in range(self.partitions):
@@ -137,6 +145,10 @@ class Stream:
     def changes(self) -> list[dict[str, Any]]:
         """The membership changes, by partition in order."""
         return [json.loads(m.value() or b"") for m in self.read(MEMBERSHIP_CHANGES, self.partitions)]
+
+    def distinct_changes(self) -> list[dict[str, Any]]:
+        """The changes without repeats, as a reader of the topic must take them."""
+        return list({change["id"]: change for change in self.changes()}.values())
 
     def states(self) -> tuple[dict[bytes, UserState], dict[int, PartitionRecord]]:
         """The newest user states and partition records of the changelog."""
