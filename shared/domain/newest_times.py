@@ -30,7 +30,10 @@ def times_verbs(capacity: int, windows: tuple[int, ...]) -> Verbs:
         else:
             insort(partial, occurred_at, 1 + partial[0])
         if len(partial) > capacity + 1:
-            del partial[1]
+            if partial[0]:
+                _leave_buckets(partial, capacity)
+            else:
+                del partial[1 : len(partial) - capacity]
 
     def add_bounded(partial: Partial, event: Event) -> None:
         start = 1 + partial[0]
@@ -68,6 +71,12 @@ def count_after(partial: Partial, edge: int) -> int:
     start = 1 + partial[0]
     singles = len(partial) - bisect_right(partial, edge, start)
     return singles + sum(count for time, count in counted(partial[:start]) if time > edge)
+
+
+def _leave_buckets(partial: Partial, capacity: int) -> None:
+    """Drop, in place, the buckets of a more demanding condition that is gone, once there are single times enough."""
+    if len(partial) - 1 - partial[0] >= capacity:
+        partial[: len(partial) - capacity] = [0]
 
 
 def _bounded(entries: list[Counted], windows: tuple[int, ...], as_of: int) -> Partial:

@@ -5,9 +5,11 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.domain import bucket
 from shared.domain.bucket import ALWAYS_EXACT, LIMIT
 from shared.domain.event import Event
 from shared.domain.plan import Plan, SlotPlan
@@ -80,6 +82,17 @@ def check_totals(slot: SlotPlan, partial: Partial, pairs: list[tuple[int, int]],
 def test_answers_beyond_the_bound_are_off_by_less_than_one_bucket(
     seed: int, windows: list[tuple[Window, int]], step: int
 ) -> None:
+    check_answers(seed, windows, step)
+
+
+def test_buckets_eight_times_as_wide_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket, "PER_WINDOW", 128)
+    with pytest.raises(AssertionError):
+        check_answers(seed=1, windows=WINDOWS[1:2], step=SECOND)
+
+
+def check_answers(seed: int, windows: list[tuple[Window, int]], step: int) -> None:
+    """Counts and totals of a long log, at its end and as time passes."""
     plan, events = plan_for(windows), log(seed, 7_000, step)
     slots = fold_all(plan, events)
     times = sorted(event.occurred_at for event in events)

@@ -3,7 +3,13 @@
 from typing import Any
 
 from shared.domain.definition import parse_definition
+from shared.domain.event import Event
+from shared.domain.fold import fold
 from shared.domain.plan import Activation, compile_plan
+from shared.domain.user_state import Slots
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
 
 
 def count(event_type: str, **keys: Any) -> dict[str, Any]:
@@ -44,6 +50,32 @@ def test_a_slot_keeps_what_the_most_demanding_condition_needs() -> None:
     slot = compile_plan([activation(1, *conditions)]).by_event_type["view"].slots[0]
     assert slot.windows == (86_400_000_000,)
     assert slot.verbs.merge([0, 1, 2, 3, 4], [0, 5, 6, 7, 8]) == [0, 4, 5, 6, 7, 8]
+
+
+def test_a_list_outlives_the_condition_that_needed_more_of_it() -> None:
+    few = count("view", window_days=30, value=2)
+    for needed in (5, 6_000):
+        before = compile_plan([activation(1, few), activation(2, count("view", window_days=30, value=needed))])
+        after = compile_plan([activation(1, few)])
+        events = [Event("u", "view", second * SECOND, second * SECOND, second, {}) for second in range(9_002)]
+        slots: Slots = {}
+        for number, event in enumerate(events):
+            fold((before if number < 9_000 else after).by_event_type["view"], slots, event)
+        assert list(slots.values()) == [[0, 9_000 * SECOND, 9_001 * SECOND]]
+        assert after.segments[1].verdict(slots, 9_001 * SECOND) == (True, 9_000 * SECOND + 30 * DAY)
+
+
+def test_buckets_stay_while_single_times_are_too_few() -> None:
+    needing = {n: activation(1, count("view", window_days=30, value=n)) for n in (3_500, 6_000)}
+    before, after = (compile_plan([needing[n]]) for n in (6_000, 3_500))
+    events = [Event("u", "view", second * SECOND, second * SECOND, second, {}) for second in range(6_500)]
+    slots: Slots = {}
+    for number, event in enumerate(events):
+        fold((before if number < 6_200 else after).by_event_type["view"], slots, event)
+    member, turn = after.segments[1].verdict(slots, 6_499 * SECOND)
+    exact = 3_000 * SECOND + 30 * DAY
+    assert member
+    assert exact <= turn <= exact + 30 * DAY // 1024
 
 
 def test_a_computing_version_gathers_state_and_answers_nothing() -> None:
