@@ -44,17 +44,10 @@ def times_verbs(capacity: int, windows: tuple[int, ...]) -> Verbs:
         if len(partial) - start > LIMIT:
             partial[:] = _bounded(counted(partial), windows, event.received_at)
 
-    def merge(one: Partial, other: Partial) -> Partial:
-        if one[0] or other[0] or capacity > LIMIT:
-            both = sorted(counted(one) + counted(other))
-            return _bounded(both, windows, both[-1][0]) if both else [0]
-        times = sorted(one[1:] + other[1:])
-        return [0, *times[max(0, len(times) - capacity) :]]
-
     return Verbs(
         zero=lambda: [0],
         add=add if capacity <= LIMIT else add_bounded,
-        merge=merge,
+        merge=lambda one, other: _merged(one, other, capacity, windows),
         value=lambda partial, as_of, window: count_after(partial, as_of - (window or as_of + 1)),
     )
 
@@ -71,6 +64,14 @@ def count_after(partial: Partial, edge: int) -> int:
     start = 1 + partial[0]
     singles = len(partial) - bisect_right(partial, edge, start)
     return singles + sum(count for time, count in counted(partial[:start]) if time > edge)
+
+
+def _merged(one: Partial, other: Partial, capacity: int, windows: tuple[int, ...]) -> Partial:
+    if one[0] or other[0] or capacity > LIMIT:
+        both = sorted(counted(one) + counted(other))
+        return _bounded(both, windows, both[-1][0]) if both else [0]
+    times = sorted(one[1:] + other[1:])
+    return [0, *times[max(0, len(times) - capacity) :]]
 
 
 def _leave_buckets(partial: Partial, capacity: int) -> None:

@@ -16,23 +16,21 @@ def to_micro_units(value: float) -> int | None:
 
     Not finite: None. A boolean is no number; the caller sorts it out.
     """
-    if not -LIMIT < value < LIMIT:
-        return None
-    if type(value) is not float:
-        return int(value) * MICRO
-    scaled = value * 1e6
-    nearest = round(scaled)
-    # The product and the shortest decimal form are each within 2^-53 of the double, together below 0.0003 here:
-    # away from a half the nearest integer is the answer.
-    if -1e12 < scaled < 1e12 and -0.499 < scaled - nearest < 0.499:
-        return nearest
+    if type(value) is float:
+        scaled = value * 1e6
+        if -1e12 < scaled < 1e12:
+            nearest = round(scaled)
+            # The product and the shortest decimal form are each within 2^-53 of the double, together below 0.0003
+            # here: away from a half the nearest integer is the answer.
+            if -0.499 < scaled - nearest < 0.499:
+                return nearest
+        return _of_double(value) if -LIMIT < value < LIMIT else None
+    return int(value) * MICRO if -LIMIT < value < LIMIT else None
+
+
+def _of_double(value: float) -> int:
+    nearest = round(value * 1e6)
     # Decimals of at most 15 digits map to different doubles, so this one is the shortest form itself.
     if -1e15 < nearest < 1e15 and nearest / 1e6 == value:
         return nearest
-    return micro_units_by_definition(value)
-
-
-def micro_units_by_definition(value: float) -> int:
-    """The same for a finite double by decimal arithmetic alone: the meaning, slow."""
-    scaled = _EXACT.multiply(Decimal(repr(value)), Decimal(MICRO))
-    return int(scaled.quantize(_ONE, context=_EXACT))
+    return int(_EXACT.multiply(Decimal(repr(value)), Decimal(MICRO)).quantize(_ONE, context=_EXACT))
