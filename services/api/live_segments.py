@@ -59,8 +59,10 @@ class LiveSegments:
         known = self._sets.setdefault(tenant, _Set())
         if known.ids is not None and time.monotonic() - known.failed_at_s < _RETRY_S:
             return known.ids
-        # shielded: who gives up waiting does not end the read of the others
-        await asyncio.shield(self._start(tenant, known))
+        # not awaited to its end: a connection that hangs also hangs when it is given up
+        _, late = await asyncio.wait((self._start(tenant, known),), timeout=_READ_TIMEOUT_S)
+        if late:
+            known.failed_at_s = time.monotonic()
         if known.ids is None:
             raise Unavailable("the segments cannot be read")
         return known.ids

@@ -31,17 +31,17 @@ def membership_at(value: bytes | None, now: int, asked: Container[int]) -> Membe
     for segment_id, _, turns_at, flags in unpack_records(value):
         if segment_id not in asked:
             continue
-        passed = now >= turns_at
+        turned = False
         if flags & SOFT:
             # the turn comes then or later: past it the last known answer stands
-            stale = stale or passed
+            if now >= turns_at:
+                stale = True
             soft_turn = min(soft_turn, turns_at)
-            turned = False
-        else:
-            turned = passed
-            if not passed:
-                hard_turn = min(hard_turn, turns_at)
-        if bool(flags & COMING) == turned:
+        elif now >= turns_at:
+            turned = True
+        elif turns_at < hard_turn:
+            hard_turn = turns_at
+        if turned is (flags & COMING == COMING):
             member_of.append(segment_id)
     member_of.sort()
     known = hard_turn != NEVER and hard_turn <= soft_turn

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from redis.asyncio import Redis
@@ -16,11 +18,13 @@ from shared.runtime.metrics import API_LOOKUP_PIPELINE_USERS
 
 _TIMEOUT_S = 0.9
 """Of one pipeline: a lookup while the store is down is refused within a second."""
-_PIPELINES = 4
+_PIPELINES = 2
 """Under way at once; what comes meanwhile waits and shares the next."""
 _MAX_WAITING = 20_000
 """Users; beyond it lookups are refused instead of queued."""
+_TELL_EVERY_S = 1.0
 _OWN_KEYS = 3
+_PLACES = 50_000
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +42,13 @@ class _Ask(NamedTuple):
     answer: "asyncio.Future[Values]"
 
 
+@lru_cache(maxsize=_PLACES)
+def _place(partitions: int, tenant: int, user_id: str) -> tuple[int, bytes]:
+    """Partition and key of a user; kept for the users asked for lately, because murmur2 is slow in Python."""
+    partition = partition_of(message_key(tenant, user_id), partitions)
+    return partition, user_key(partition, tenant, user_id)
+
+
 class MembershipReader:
     """Reads packed values; never answers for a partition that is missing or being rebuilt."""
 
@@ -47,23 +58,23 @@ class MembershipReader:
         self._waiting: list[_Ask] = []
         self._waiting_users = 0
         self._flush_due = False
+        self._told_at_s = float("-inf")
         self._running: set[asyncio.Task[None]] = set()
 
     async def one(self, tenant: int, user_id: str) -> Values:
         """The value of one user. Raises Unavailable."""
-        partition = partition_of(message_key(tenant, user_id), self._partitions)
-        return await self._ask(partition, [user_key(partition, tenant, user_id)])
+        partition, key = _place(self._partitions, tenant, user_id)
+        return await self._ask(partition, [key])
 
     async def many(self, tenant: int, user_ids: Sequence[str]) -> Values:
         """The values of several users, one MGET for each partition. Raises Unavailable if any cannot be had."""
         by_partition: dict[int, list[int]] = {}
+        keys = []
         for at, user_id in enumerate(user_ids):
-            partition = partition_of(message_key(tenant, user_id), self._partitions)
+            partition, key = _place(self._partitions, tenant, user_id)
+            keys.append(key)
             by_partition.setdefault(partition, []).append(at)
-        asks = [
-            self._ask(partition, [user_key(partition, tenant, user_ids[at]) for at in places])
-            for partition, places in by_partition.items()
-        ]
+        asks = [self._ask(partition, [keys[at] for at in places]) for partition, places in by_partition.items()]
         answers = await asyncio.gather(*asks)
         values: list[bytes | None] = [None] * len(user_ids)
         for places, answer in zip(by_partition.values(), answers, strict=True):
@@ -113,7 +124,7 @@ class MembershipReader:
             async with asyncio.timeout(_TIMEOUT_S):
                 found = await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            _log.warning("the membership store does not answer: %s", str(error) or type(error).__name__)
+            self._tell(error)
             _refuse(asks, "the membership store does not answer")
         except asyncio.CancelledError:
             _refuse(asks, "the api is stopping")
@@ -121,6 +132,13 @@ class MembershipReader:
         else:
             for same, values in zip(by_partition.values(), found, strict=True):
                 _answer(same, values)
+
+    def _tell(self, error: Exception) -> None:
+        # in an outage every lookup fails, several thousand a second: one line tells of them all
+        now_s = time.monotonic()
+        if now_s - self._told_at_s >= _TELL_EVERY_S:
+            self._told_at_s = now_s
+            _log.warning("the membership store does not answer: %s", str(error) or type(error).__name__)
 
 
 def _answer(asks: list[_Ask], found: list[bytes | None]) -> None:

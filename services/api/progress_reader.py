@@ -16,6 +16,7 @@ from shared.runtime.metrics import API_PROGRESS_REPORTS
 
 _GROUP = "shoal-api-progress"
 _POLL_MS = 1000
+_RETRY_MS = 500
 _FIRST_BACKOFF_S = 0.2
 _LAST_BACKOFF_S = 5.0
 
@@ -55,6 +56,8 @@ class ProgressReader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            # of its log lines in an outage, too
+            retry_backoff_ms=_RETRY_MS,
         )
         # assigned, not subscribed: the advisory lock chooses the reader, and nothing waits for a group to form
         consumer.assign([TopicPartition(PROGRESS, partition) for partition in range(SIDE_PARTITIONS)])

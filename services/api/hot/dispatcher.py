@@ -3,7 +3,10 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import lru_cache
 from typing import Any
+
+from prometheus_client import Counter, Histogram
 
 from services.api.auth import Authenticator
 from services.api.bodies import Disconnected, Receive, header
@@ -13,6 +16,8 @@ from services.api.hot.responses import Send, answer, answer_error
 from shared.runtime.metrics import API_REQUEST_SECONDS, API_REQUESTS
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +90,17 @@ class Dispatcher:
         _count(getattr(route, "path_format", "other"), scope["method"], status, started_s)
 
 
+@lru_cache(maxsize=1024)
+def _counter(route: str, method: str, status: int) -> Counter:
+    # the method is the caller's text: only the known ones are told apart
+    return API_REQUESTS.labels(route, method if method in _METHODS else "other", status)
+
+
+@lru_cache(maxsize=128)
+def _histogram(route: str) -> Histogram:
+    return API_REQUEST_SECONDS.labels(route)
+
+
 def _count(route: str, method: str, status: int, started_s: float) -> None:
-    API_REQUESTS.labels(route, method, status).inc()
-    API_REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started_s)
+    _counter(route, method, status).inc()
+    _histogram(route).observe(time.perf_counter() - started_s)

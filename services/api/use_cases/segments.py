@@ -7,7 +7,7 @@ from sqlalchemy import func
 from services.api.auth import Caller
 from services.api.database import UnitOfWork
 from services.api.definitions import CheckedDefinition
-from services.api.errors import Invalid, NotFound
+from services.api.errors import Conflict, Invalid, NotFound
 from services.api.repository.segments import SegmentRow
 from services.api.use_cases.compute import drop_compute
 from services.api.use_cases.wishes import wish
@@ -49,7 +49,8 @@ async def create(work: UnitOfWork, caller: Caller, change: SegmentChange) -> Seg
 
 async def change(work: UnitOfWork, caller: Caller, segment_id: int, change: SegmentChange) -> SegmentRow:
     """Change what the request names. A definition that differs is a new version and drops a compute that has not
-    switched yet; `is_active: false` lets all members leave; `true` needs a new compute. Raises NotFound, Invalid.
+    switched yet; `is_active: false` lets all members leave; `true` needs a new compute. Raises NotFound,
+    Invalid, Conflict.
     """
     segment = await find(work, caller, segment_id, lock=True)
     if change.no_definition and segment.version:
@@ -59,6 +60,8 @@ async def change(work: UnitOfWork, caller: Caller, segment_id: int, change: Segm
         for field in ("name", "description", "segment_type")
         if (value := getattr(change, field)) is not None and value != getattr(segment, field)
     }
+    if "segment_type" in values and (segment.active_version or segment.computing_version):
+        raise Conflict("the type of a segment that is computed cannot be changed")
     if change.definition is not None and await _differs(work, segment, change.definition):
         await _save(work, caller, segment.id, segment.version + 1, change.definition)
         values["version"] = segment.version + 1

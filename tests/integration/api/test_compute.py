@@ -118,6 +118,8 @@ def test_a_second_compute_while_one_runs_is_a_conflict(api: ServedApi) -> None:
     answer = api.client.post(f"/api/segments/{segment_id}/compute/")
     assert answer.status_code == 409
     assert answer.json() == {"detail": "the segment is being computed"}
+    answer = api.client.patch(f"/api/segments/{segment_id}/", json={"segment_type": "ai"})
+    assert answer.status_code == 409
 
 
 def test_while_a_new_version_is_computed_the_old_one_serves(api: ServedApi, follower: Follower) -> None:
