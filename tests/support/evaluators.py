@@ -72,6 +72,12 @@ class EvaluatorProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def exit_code(self) -> int | None:
         """The exit code; None while it runs."""
         assert self._process is not None

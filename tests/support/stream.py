@@ -28,8 +28,11 @@ Membership = dict[int, set[str]]
 class Stream:
     """A tenant's events and wishes on real Kafka, and what came of them."""
 
-    def __init__(self, kafka_bootstrap_servers: str, redis_url: str, partitions: int) -> None:
+    def __init__(
+        self, kafka_bootstrap_servers: str, redis_url: str, partitions: int, events_topic: str = EVENTS
+    ) -> None:
         self.bootstrap, self.partitions = kafka_bootstrap_servers, partitions
+        self._events_topic = events_topic
         self.redis: Any = Redis.from_url(redis_url)
         self.producer: Producer = Producer(producer_config(kafka_bootstrap_servers, 4 * 1_048_576) | {"log_level": 0})
         self._outbox_id = 0
@@ -50,7 +53,7 @@ class Stream:
         value = {"tenant": TENANT, "user_id": user_id, "event_type": event_type, "payload": payload or {}} | fields
         while True:
             try:
-                self.producer.produce(EVENTS, json.dumps(value).encode(), user_key(TENANT, user_id))
+                self.producer.produce(self._events_topic, json.dumps(value).encode(), user_key(TENANT, user_id))
             except BufferError:
                 self.producer.poll(0.1)
             else:

@@ -1,5 +1,6 @@
 """What must be in state and Redis, computed from the log alone: by the naive oracle, and by folding it anew."""
 
+from collections.abc import Callable
 from typing import Any
 
 from shared.contracts.event import decode_event, to_event
@@ -21,7 +22,9 @@ Cutovers = dict[tuple[int, int], int]
 class Truth:
     """All events of a stream's log, by partition and user."""
 
-    def __init__(self, stream: Stream, definitions: Definitions) -> None:
+    def __init__(
+        self, stream: Stream, definitions: Definitions, of_interest: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self.definitions = definitions
         self.events: dict[int, dict[str, list[Event]]] = {}
         self.records = 0
@@ -31,6 +34,8 @@ class Truth:
                 decoded = decode_event(message.value() or b"")
                 event = to_event(decoded, message.timestamp()[1] * 1000, message.offset() or 0)
             except InvalidEvent:
+                continue
+            if not of_interest(decoded.user_id):
                 continue
             users = self.events.setdefault(message.partition() or 0, {})
             users.setdefault(decoded.user_id, []).append(event)
