@@ -77,7 +77,7 @@ def load(installation: Installation, servers: LocalServers, secrets: Secrets) ->
     events = read_events(file.read_bytes(), progress.end)
     with step(f"Replaying {len(events):,} events of {len({e['user_id'] for e in events})} users through the API"):
         replay(api, events, progress)
-        await_evaluated(servers.kafka_bootstrap_servers)
+        await_evaluated(servers.kafka_bootstrap_servers, installation.environ.get("SHOAL_EVALUATOR_GROUP"))
     progress.finish()
 
 

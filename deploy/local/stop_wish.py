@@ -13,7 +13,7 @@ class Interrupted(BaseException):
 
 
 class StopWish:
-    """Handles SIGINT, SIGTERM and SIGHUP while entered, whatever a shell did with them before.
+    """Handles SIGINT, SIGTERM and SIGHUP while entered; a shell that runs us in the background ignores SIGINT.
 
     The first one raises Interrupted in the main thread, until `wait` or `interrupt_no_more` is called. Further
     ones change nothing: the stop in order has begun.
@@ -27,7 +27,9 @@ class StopWish:
     def __enter__(self) -> Self:
         """Take the signals over."""
         for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._handle)
+            # ignored by nohup: the run is to outlive the terminal
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
