@@ -9,6 +9,8 @@ from services.api.errors import BadRequest, TooLarge, WrongMediaType
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 32
+_MAX_DISCARDED_BYTES = 4 * MAX_BODY_BYTES
+"""What is too large is read on and thrown away up to here: a client that is still sending sees no answer."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = Iterable[tuple[bytes, bytes]]
@@ -27,22 +29,19 @@ def header(headers: Headers, name: bytes) -> bytes | None:
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body, counted while it comes in. Raises TooLarge at the first byte too many, Disconnected."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        if len(body) > MAX_BODY_BYTES:
+    """The whole body, counted while it comes in. Raises TooLarge, Disconnected."""
+    parts: list[bytes] = []
+    size = 0
+    while (message := await receive())["type"] == "http.request":
+        body: bytes = message.get("body", b"")
+        size += len(body)
+        more = message.get("more_body", False)
+        if size <= MAX_BODY_BYTES:
+            parts.append(body)
+        elif not more or size > _MAX_DISCARDED_BYTES:
             raise TooLarge(MAX_BODY_BYTES)
-        return body
-    parts, size = [], 0
-    while message["type"] == "http.request":
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
-            raise TooLarge(MAX_BODY_BYTES)
-        if not message.get("more_body", False):
-            return b"".join(parts)
-        message = await receive()
+        if not more:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
     raise Disconnected
 
 

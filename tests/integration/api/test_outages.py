@@ -5,9 +5,10 @@ import time
 import httpx
 
 from services.api.app import create_app
+from services.api.bodies import MAX_BODY_BYTES
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
-from tests.support.served_api import KEY
+from tests.support.served_api import KEY, ServedApi
 
 
 async def test_a_part_that_is_down_is_told_with_when_to_retry() -> None:
@@ -41,3 +42,11 @@ async def test_a_part_that_is_down_is_told_with_when_to_retry() -> None:
         assert set(ready.json()["parts"]) == {"postgres", "kafka", "redis", "relay"}
         assert "ok" not in ready.json()["parts"].values()
     await wiring.stop()
+
+
+def test_a_client_that_sends_too_much_gets_its_answer(api: ServedApi) -> None:
+    for path in ("/api/segments/", "/api/ingestion/track/"):
+        for size in (MAX_BODY_BYTES + 1, 2 * MAX_BODY_BYTES):
+            answer = api.client.post(path, content=b" " * size, headers={"Content-Type": "application/json"})
+            assert (answer.status_code, list(answer.json())) == (413, ["detail"])
+    assert api.get("/api/segments/")["results"] == []

@@ -80,7 +80,10 @@ async def test_a_body_is_counted_while_it_is_read(client: httpx.AsyncClient, pat
     answer = await client.request(*path, content=endless(), headers=JSON)
     assert (answer.status_code, list(answer.json())) == (413, ["detail"])
     assert answer.headers["connection"] == "close"
-    assert sent == MAX_BODY_BYTES // (1024 * 1024) + 1
+    assert sent == 4 * MAX_BODY_BYTES // (1024 * 1024) + 1
+    full = b'{"name": ""}'.ljust(MAX_BODY_BYTES)
+    assert (await client.request(*path, content=full, headers=JSON)).status_code == 400
+    assert (await client.request(*path, content=full + b" ", headers=JSON)).status_code == 413
 
 
 @pytest.mark.parametrize("path", WITH_BODY)
