@@ -73,15 +73,7 @@ async def drop_compute(work: UnitOfWork, segment: SegmentRow, reason: str, statu
     """
     await wish(work, segment, serving=segment.active_version)
     before = "draft" if segment.active_version is None else "computed"
-    await work.segments.change(
-        segment.id,
-        status=status or before,
-        status_detail=f"the compute of version {segment.computing_version} ended: {reason}",
-        computing_version=None,
-        switch_wish_id=None,
-        compute_finished_at=func.now(),
-        compute_error=reason,
-    )
+    await _end(work, segment, reason, status or before)
 
 
 async def apply_report(work: UnitOfWork, report: Progress, partitions: int) -> int | None:
@@ -92,14 +84,19 @@ async def apply_report(work: UnitOfWork, report: Progress, partitions: int) -> i
     segment = await work.segments.locked(report.id)
     if segment is None or not await work.progress.add(report) or segment.computing_version is None:
         return None
+    reason = report.error or "no reason given"
     if segment.switch_wish_id is not None:
-        if report.outbox_id == segment.switch_wish_id and await _all(work, report, "switched", partitions):
+        if report.outbox_id != segment.switch_wish_id:
+            return None
+        if report.status == "failed":
+            await _end(work, segment, reason, "failed")
+        elif await _all(work, report, "switched", partitions):
             await _finish(work, segment)
         return None
     if report.outbox_id != segment.compute_wish_id:
         return None
     if report.status == "failed":
-        await drop_compute(work, segment, report.error or "no reason given", status="failed")
+        await drop_compute(work, segment, reason, status="failed")
     elif await _all(work, report, "ready", partitions):
         await _switch(work, segment)
     return segment.tenant_id
@@ -112,6 +109,18 @@ async def _all(work: UnitOfWork, report: Progress, status: str, partitions: int)
 async def _switch(work: UnitOfWork, segment: SegmentRow) -> None:
     wish_id = await wish(work, segment, serving=segment.computing_version)
     await work.segments.change(segment.id, active_version=segment.computing_version, switch_wish_id=wish_id)
+
+
+async def _end(work: UnitOfWork, segment: SegmentRow, reason: str, status: str) -> None:
+    await work.segments.change(
+        segment.id,
+        status=status,
+        status_detail=f"the compute of version {segment.computing_version} ended: {reason}",
+        computing_version=None,
+        switch_wish_id=None,
+        compute_finished_at=func.now(),
+        compute_error=reason,
+    )
 
 
 async def _finish(work: UnitOfWork, segment: SegmentRow) -> None:

@@ -161,6 +161,18 @@ def test_a_failed_compute_says_why_and_leaves_the_old_version_serving(api: Serve
     assert back.serving.version == 1
 
 
+def test_a_switch_that_fails_ends_the_compute_and_can_be_tried_again(api: ServedApi, follower: Follower) -> None:
+    segment_id = api.segment(count_at_least(1))["id"]
+    computed(api, follower, segment_id)
+    compute(api, segment_id)
+    follower.report(follower.command(segment_id), "failed", range(1), error="lost")
+    segment = await_segment(api, segment_id, status="failed", active_version=1)
+    assert "lost" in segment["status_detail"]
+    compute(api, segment_id)
+    follower.report(follower.command(segment_id), "switched")
+    assert await_segment(api, segment_id, status="computed")["status_detail"] == ""
+
+
 def test_an_edit_before_the_switch_drops_the_compute(api: ServedApi, follower: Follower) -> None:
     segment_id = api.segment(count_at_least(1))["id"]
     compute(api, segment_id)
