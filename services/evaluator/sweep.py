@@ -58,4 +58,9 @@ class Sweep:
         answers = self._admin.list_offsets(
             wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_S
         )
-        return {tp.partition: future.result().offset for tp, future in answers.items()}
+        try:
+            return {tp.partition: future.result().offset for tp, future in answers.items()}
+        except KafkaException:
+            # A broker that was restarted refuses the leader's epoch remembered here; asking for the topic renews it.
+            self._admin.list_topics(EVENTS, timeout=_ANSWER_S)
+            raise

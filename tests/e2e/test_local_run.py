@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import time
-import urllib.parse
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.local.demo import await_computed
 from deploy.local.errors import LocalRunError
 from deploy.local.process import end_left_over
 from deploy.local.rest import Api
@@ -116,21 +116,31 @@ def test_what_is_killed_is_started_again_and_works(runner: LocalRunner, name: st
     runner.read_until("is ready again")
     after = runner.connection()["pids"]
     assert {other for other in PROCESSES if before[other] != after[other]} == {name}
-    user = f"after {name}"
-    answer = api(runner).post("/api/ingestion/track/", {"user_id": user, "event_type": "purchase"})
+    segment_id = brief_segment(runner, name)
+    answer = api(runner).post("/api/ingestion/track/", {"user_id": f"after {name}", "event_type": name})
     assert answer["queued"] is True
-    await_segments(runner, user)
+    await_members(runner, segment_id, 1)
+    await_members(runner, segment_id, 0)  # the clock goes on as well
 
 
-def await_segments(runner: LocalRunner, user: str) -> None:
-    """Ask until the user's event is evaluated; a partition that is not served yet is no answer."""
-    path = "/api/segments/membership/?" + urllib.parse.urlencode({"user_id": user})
+def brief_segment(runner: LocalRunner, event_type: str) -> int:
+    """A computed segment of who did this within the last two seconds."""
+    condition = {"type": "event_count", "event_type": event_type, "operator": "gte", "value": 1, "window_seconds": 2}
+    definition = {"logic": "AND", "conditions": [condition]}
+    segment = api(runner).post("/api/segments/", {"name": event_type, "definition": definition})
+    api(runner).post(f"/api/segments/{segment['id']}/compute/")
+    await_computed(api(runner), segment["id"], time.monotonic() + 60)
+    return int(segment["id"])
+
+
+def await_members(runner: LocalRunner, segment_id: int, count: int) -> None:
+    """Ask until the segment has so many; a partition that is not served yet is no answer."""
     deadline = time.monotonic() + 60
-    found: list[int] = []
-    while not found and time.monotonic() < deadline:
+    found = None
+    while found != count:
+        assert time.monotonic() < deadline, f"{found} members instead of {count}"
         with contextlib.suppress(LocalRunError):
-            found = api(runner).get(path)["segment_ids"]
-    assert len(found) == 1
+            found = api(runner).get(f"/api/segments/{segment_id}/")["member_count"]
 
 
 def test_down_ends_everything_and_the_next_start_goes_on_with_the_data(runner: LocalRunner) -> None:
