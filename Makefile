@@ -1,6 +1,6 @@
 # All commands. Python 3.11+ is all that is needed; the environment is made on first use.
 .DEFAULT_GOAL := help
-.PHONY: help up down test bench fmt env lock lock-jars
+.PHONY: help up down test bench fault fmt env lock lock-jars
 
 python = .venv/bin/python
 checked = deploy services shared tests
@@ -23,6 +23,9 @@ test: env ## everything that CI runs
 
 bench: env ## measure beside a ceiling and a peer in one run; prints tables, writes bench.json
 	$(python) -m tests.bench
+
+fault: env ## crashes, poison, partitions that come and go: the part of the tests that takes longest
+	.venv/bin/pytest tests/fault
 
 fmt: env ## format and fix what can be fixed
 	.venv/bin/ruff check --fix $(checked)

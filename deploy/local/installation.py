@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.addresses import DATABASE_KEY, KAFKA_KEY, REDIS_KEY, Addresses
 from deploy.local.errors import LocalRunError
 from deploy.local.ports import DEFAULT_BASE, HOST, OFFSETS
 from deploy.local.secrets_file import Secrets
-from deploy.local.servers import DATABASE_KEY, KAFKA_KEY, REDIS_KEY, Addresses, LocalServers
+from deploy.local.servers import LocalServers
 from services.api.settings import ApiSettings
 from services.evaluator.settings import EvaluatorSettings
 from services.exporter.settings import ExporterSettings

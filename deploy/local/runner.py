@@ -44,6 +44,7 @@ class Run:
         """Start everything and print what one needs to know. Raises LocalRunError."""
         ports = {service.name: self._installation.ports[service.name] for service in self._services}
         require_free(ports | self._servers.ports_needed, self._installation.port_base)
+        self._installation.given.require_answers()
         self._start_servers()
         with step("Preparing the database and the topics"):
             migrate(self._installation, self._servers, self._secrets)

@@ -5,29 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.local.addresses import Addresses
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from deploy.local.secrets_file import Secrets
 from deploy.local.units import start_together
 from deploy.local.valkey import Valkey
-
-KAFKA_KEY = "SHOAL_KAFKA_BOOTSTRAP_SERVERS"
-REDIS_KEY = "SHOAL_REDIS_URL"
-DATABASE_KEY = "SHOAL_DATABASE_URL"
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where the servers are; None: not given."""
-
-    kafka_bootstrap_servers: str | None = None
-    redis_url: str | None = None
-    database_url: str | None = None
-
-    @classmethod
-    def given(cls, environ: Mapping[str, str]) -> "Addresses":
-        """The addresses that the environment gives."""
-        return cls(environ.get(KAFKA_KEY) or None, environ.get(REDIS_KEY) or None, environ.get(DATABASE_KEY) or None)
 
 
 @dataclass(frozen=True)

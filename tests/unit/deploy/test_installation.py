@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from deploy.local import unprivileged
+from deploy.local.addresses import Addresses
 from deploy.local.connection import connection_file, write_connection
 from deploy.local.errors import LocalRunError
 from deploy.local.installation import ROOT, SERVICES, Installation
 from deploy.local.ports import OFFSETS
 from deploy.local.secrets_file import Secrets, load_secrets
-from deploy.local.servers import Addresses, LocalServers, Plan
+from deploy.local.servers import LocalServers, Plan
 from deploy.local.summary import curl_lines
 
 GIVEN = {
@@ -57,6 +58,20 @@ def test_given_servers_are_used_and_nothing_is_started(tmp_path: Path) -> None:
     assert given.ports_needed == {}
     assert (given.kafka_bootstrap_servers, given.redis_url, given.database_url) == tuple(GIVEN.values())
     assert Addresses.given({}) == Addresses()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "said"),
+    [
+        (Addresses(redis_url="redis://u:p@127.0.0.1:1/0"), r"SHOAL_REDIS_URL does not answer: 127\.0\.0\.1:1: "),
+        (Addresses(kafka_bootstrap_servers="127.0.0.1:1,localhost:x"), r"BOOTSTRAP_SERVERS .*:1: .*; localhost:0: "),
+        (Addresses(database_url="postgresql://u:p@127.0.0.1:99999/x"), r"SHOAL_DATABASE_URL does not answer"),
+    ],
+)
+def test_a_given_server_that_does_not_answer_is_named_without_its_password(addresses: Addresses, said: str) -> None:
+    with pytest.raises(LocalRunError, match=said) as error:
+        addresses.require_answers()
+    assert "u:p" not in str(error.value)
 
 
 def test_each_service_gets_what_it_knows_and_starts_with_it(tmp_path: Path) -> None:
