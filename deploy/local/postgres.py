@@ -94,6 +94,11 @@ class Postgres:
             said = done.stderr + done.stdout
             if "No space left on device" in said:
                 raise LocalRunError(f"The disk is full ({data}): free some space and start again.")
+            if os.geteuid() == 0 and "Permission denied" in said:
+                raise LocalRunError(
+                    f"PostgreSQL refuses root and runs as nobody, who may not enter the folders of {data} or of the"
+                    " environment: start as another user, or lay both where everybody may enter."
+                )
             faults = [line for line in said.splitlines() if "error" in line.lower()] or said.splitlines()
             raise LocalRunError(f"PostgreSQL could not set up its data: {faults[0].strip()}")
 
