@@ -38,9 +38,10 @@ class BatchPartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc] # a
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise fetcher.Errors.CorruptRecordException(f"Invalid CRC - {self._tp}")
-            wanted = not self._is_aborted(batch) and not batch.is_control_batch
-            # a fetch may begin in the middle of a producer's batch
-            chunk = [record for record in batch if record.offset >= self.next_fetch_offset] if wanted else []
+            aborted = self._is_aborted(batch)
+            chunk = [] if aborted or batch.is_control_batch else list(batch)
+            if chunk and chunk[0].offset < self.next_fetch_offset:  # a fetch may begin inside a producer's batch
+                chunk = [record for record in chunk if record.offset >= self.next_fetch_offset]
             self.next_fetch_offset = batch.next_offset
             yield chunk
 

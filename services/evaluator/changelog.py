@@ -119,9 +119,8 @@ class ChangelogWriter:
 
     def put_users(self, keys: list[bytes]) -> None:
         """Write the current state of these users."""
-        table, send = self._table, self._producer.send
-        for key in keys:
-            send(CHANGELOG, key, table.encode_user(key), partition=table.partition)
+        encode_user = self._table.encode_user
+        self._producer.send_all(CHANGELOG, self._table.partition, [(key, encode_user(key)) for key in keys])
         self._written += len(keys)
 
     def put_segment(self, segment: SegmentRecord) -> None:

@@ -18,7 +18,7 @@ class EvaluatorSettings(CommonSettings):
     session_timeout_s: Seconds = 10
     """The broker gives the partitions of a silent worker to another after so long; at least the broker's
     `group.min.session.timeout.ms` (6 s by default)."""
-    commit_interval_s: Seconds = 1
+    commit_interval_s: Seconds = 3
     sweep_interval_s: float = Field(default=0.25, gt=0, le=1)
     """How often users whose memberships turn by time are looked for."""
     standstill_s: Seconds = 60

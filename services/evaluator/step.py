@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from services.evaluator.records import Record
 from services.evaluator.state_table import StateTable
 from services.evaluator.tenant_plan import TenantPlan, Touched
-from services.evaluator.transition import Outcome, advance, settle, withdraw
+from services.evaluator.transition import LEAD_US, Outcome, advance, settle, withdraw
 from services.evaluator.user import User
 from shared.contracts.event import EventMessage, decode_event, to_event
 from shared.contracts.keys import partition_of, user_key
@@ -104,7 +104,7 @@ class Step:
         touched = plan.touched.get(event.event_type)
         if touched is not None:
             fold(touched.plan, state.slots, event)
-            if user.settled & touched.bit and user.settled_plan is plan:
+            if user.settled & touched.bit and user.settled_plan is plan and touched.grew(state.slots):
                 return
             self._evaluate(out, user, touched.plan.segments, as_of)
             self._note_settled(user, plan, touched)
@@ -113,11 +113,16 @@ class Step:
 
     def _evaluate(self, out: Outcome, user: User, segments: Iterable[CompiledSegment], as_of: int) -> None:
         slots, memberships = user.state.slots, user.state.memberships
+        told = as_of + LEAD_US
         for segment in segments:
-            verdict = segment.verdict(slots, as_of)
+            member, recheck_at = segment.verdict(slots, as_of)
             membership = memberships.get(segment.segment_id)
-            if membership is None or membership.recheck_at != verdict[1] or membership.member != verdict[0]:
-                settle(out, user, segment, verdict, as_of, "event")
+            if membership is not None and membership.member is member:
+                # known already, or an end that moves out further than the soft one that Redis knows
+                turns_at = membership.turns_at
+                if turns_at == recheck_at or (membership.flags & SOFT and told < turns_at < recheck_at):
+                    continue
+            settle(out, user, segment, (member, recheck_at), as_of, "event")
 
     def _note_settled(self, user: User, plan: TenantPlan, touched: Touched) -> None:
         memberships, growing = user.state.memberships, plan.growing

@@ -11,8 +11,11 @@ from shared.contracts.redis_keys import COMING, SOFT, pack_flat
 from shared.domain.plan import CompiledSegment
 from shared.domain.user_state import NEVER, Membership
 
-LEAD_US = 5_000_000
-"""So long before a soft end comes, Redis gets the exact one; ends nearer than this are always written exactly."""
+LEAD_US = 60_000_000
+"""Ends nearer than this are written exactly, farther ones soft: an event that only moves one out is not written.
+
+Lookups are exact for so long after the evaluator stopped. `docs/decisions/0013-far-ends-are-soft.md` has the choice.
+"""
 
 
 class Outcome:
@@ -48,10 +51,9 @@ def settle(
         user.memberships_changed()
     if member != membership.member:
         _turn(out, user, segment.segment_id, membership, as_of, reason)
-        _set_end(membership, recheck_at, as_of, exact=True)
+        _set_end(membership, recheck_at, as_of)
     elif recheck_at != membership.recheck_at and _end_must_be_told(membership, recheck_at, as_of):
-        exact = membership.turns_at > recheck_at
-        _set_end(membership, recheck_at, as_of, exact=exact)
+        _set_end(membership, recheck_at, as_of)
         out.redis_changes(user)
     if recheck_at < membership.recheck_at:
         user.memberships_changed()
@@ -71,9 +73,16 @@ def advance(out: Outcome, plan: TenantPlan | None, user: User, until: int) -> No
                 membership.recheck_at = NEVER
             else:
                 settle(out, user, segment, segment.verdict(user.state.slots, due), due, "time")
-    for membership in memberships.values():
-        if membership.flags & SOFT and membership.turns_at - LEAD_US <= until:
-            _set_end(membership, membership.recheck_at, until, exact=True)
+    for segment_id, membership in memberships.items():
+        if not membership.flags & SOFT or membership.turns_at - LEAD_US > until:
+            continue
+        segment = plan.segments.get(segment_id) if plan is not None else None
+        if segment is None:
+            membership.recheck_at, membership.flags = NEVER, membership.flags & ~SOFT
+        else:
+            # evaluated anew: events since may have moved the end out without a note
+            _, membership.recheck_at = segment.verdict(user.state.slots, until)
+            _set_end(membership, membership.recheck_at, until)
             out.redis_changes(user)
     user.state.as_of = max(user.state.as_of, until)
     user.state.wake_at = NEVER
@@ -165,11 +174,11 @@ def _end_must_be_told(membership: Membership, recheck_at: int, as_of: int) -> bo
     return recheck_at < membership.turns_at
 
 
-def _set_end(membership: Membership, recheck_at: int, as_of: int, *, exact: bool) -> None:
-    """What Redis shall know: the end (or, with COMING, the begin), soft when more events may push it out."""
+def _set_end(membership: Membership, recheck_at: int, as_of: int) -> None:
+    """What Redis shall know: the end (or, with COMING, the begin), exactly when it is near, soft when it is far."""
     membership.turns_at = recheck_at
     membership.flags = 0 if membership.member or recheck_at == NEVER else COMING
-    if not exact and recheck_at - as_of > LEAD_US and recheck_at != NEVER:
+    if recheck_at - as_of > LEAD_US and recheck_at != NEVER:
         membership.flags |= SOFT
 
 

@@ -61,7 +61,7 @@ def measure(bootstrap_servers: str, redis_url: str, rounds: int = ROUNDS) -> dic
     ensure_topics(bootstrap_servers, declare(PARTITIONS))
     _stock_topics(bootstrap_servers)
     stream = Stream(bootstrap_servers, redis_url, PARTITIONS)
-    settings = environment(bootstrap_servers, redis_url, SHOAL_EVALUATOR_COMMIT_INTERVAL_S="1")
+    settings = environment(bootstrap_servers, redis_url, SHOAL_EVALUATOR_COMMIT_INTERVAL_S="3")
     with evaluators(settings | {"SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "60"}) as make:
         worker = make().await_ready()
         stream.activate(DEFINITIONS, 60)

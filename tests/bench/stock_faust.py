@@ -34,5 +34,5 @@ def stock_app(bootstrap_servers: str, partitions: int) -> Any:
 
 if __name__ == "__main__":
     servers, count_of_partitions = sys.argv[1:3]
-    sys.argv[1:] = ["worker", "--without-web", "-l", "warning"]
+    sys.argv[1:] = ["worker", "--without-web", "-l", "warn"]
     stock_app(servers, int(count_of_partitions)).main()

@@ -1,0 +1,126 @@
+"""The evaluator's step against the oracle: the memberships it keeps, what it tells Redis, and when it looks again.
+
+What the step leaves out (evaluations that nobody could see, ends that only move out) must show nowhere.
+"""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_table import StateTable
+from services.evaluator.step import Step
+from services.evaluator.transition import Outcome, packed
+from services.evaluator.user import User
+from shared.contracts.change import Change, decode_change
+from shared.contracts.redis_keys import SOFT, unpack_records
+from shared.domain.event import Event
+from shared.domain.user_state import NEVER, UserState, decode_state
+from tests.support import oracle
+from tests.support.strategies import definitions, logs
+from tests.support.stream import is_member
+
+KEY = b"1\0u"
+served = st.lists(definitions, min_size=1, max_size=3)
+
+
+class Evaluated:
+    """One user of one partition, with some segments."""
+
+    def __init__(self, followed: list[dict[str, Any]]) -> None:
+        self.definitions = dict(enumerate(followed, 1))
+        self.table = StateTable(0)
+        for segment_id, definition in self.definitions.items():
+            version = PlanVersion(1, definition, 0)
+            self.table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, 1, segment_id, 1, version, None, False, True))
+        self.table.compile()
+        self.user = User(KEY, 1, "u", UserState())
+        self.table.live[KEY] = self.user
+        self.step = Step(self.table, 1)
+        self.changes: list[Change] = []
+        self.redis = b""
+        self.log: list[Event] = []
+
+    def take(self, event: Event) -> None:
+        out = Outcome(self.table)
+        self.step._fold_event(out, self.user, event, event.received_at)
+        self._publish(out)
+        self.log.append(event)
+
+    def pass_time(self, until: int) -> None:
+        out = Outcome(self.table)
+        self.step.sweep(until, 10, out)
+        self._publish(out)
+
+    def _publish(self, out: Outcome) -> None:
+        self.changes += [decode_change(value) for _, value in out.changes]
+        if out.users:
+            self.redis = packed(self.user)
+        stored, kept = decode_state(self.user.encode(0)), self.user.state
+        assert stored.slots == kept.slots
+        for segment_id, membership in stored.memberships.items():
+            known = kept.memberships[segment_id]
+            assert (membership.member, membership.sequence, membership.turns_at, membership.flags) == (
+                known.member,
+                known.sequence,
+                known.turns_at,
+                known.flags,
+            )
+            assert membership.recheck_at <= known.recheck_at  # looking once too often is allowed, too late is not
+
+    def check(self, as_of: int) -> None:
+        """Everything agrees with the oracle at `as_of`."""
+        counted = oracle.counted(self.log)
+        records = {record.segment_id: record for record in unpack_records(self.redis)}
+        for segment_id, definition in self.definitions.items():
+            truth = oracle.member(definition, counted, as_of)
+            membership = self.user.state.memberships.get(segment_id)
+            assert (membership is not None and membership.member) is truth
+            turn = oracle.next_turn(definition, counted, as_of)
+            assert self.user.state.wake_at <= turn
+            record = records.get(segment_id)
+            if record is None:
+                assert not truth
+                assert turn == NEVER
+                continue
+            assert is_member(record, as_of) is truth
+            assert record.turns_at <= turn  # an end is told too early only as soft
+            assert record.turns_at == turn or record.flags & SOFT
+            assert is_member(record, turn - 1) is truth
+            if not record.flags & SOFT and turn != NEVER:
+                assert is_member(record, turn) is not truth
+
+
+@settings(max_examples=1_000)
+@given(served, logs())
+def test_memberships_redis_and_wakes_agree_with_the_oracle_after_every_event(
+    followed: list[dict[str, Any]], log: list[Event]
+) -> None:
+    evaluated = Evaluated(followed)
+    for event in log:
+        evaluated.take(event)
+        evaluated.check(event.received_at)
+
+
+@settings(max_examples=500)
+@given(served, logs(max_size=6))
+def test_every_turn_is_a_change_at_its_instant(followed: list[dict[str, Any]], log: list[Event]) -> None:
+    evaluated = Evaluated(followed)
+    for event in log:
+        evaluated.take(event)
+    while (wake_at := evaluated.user.state.wake_at) != NEVER:
+        evaluated.pass_time(wake_at)
+        evaluated.check(wake_at)
+        assert evaluated.user.state.wake_at > wake_at
+    counted = oracle.counted(log)
+    for segment_id, definition in evaluated.definitions.items():
+        changes = [change for change in evaluated.changes if change.segment_id == segment_id]
+        assert [change.sequence for change in changes] == list(range(1, len(changes) + 1))
+        kinds = [change.change for change in changes]
+        assert kinds == (["entered", "exited"] * len(kinds))[: len(kinds)]
+        last = log[-1].received_at
+        turns, at = [], last
+        while (at := oracle.next_turn(definition, counted, at)) != NEVER:
+            turns.append(at)
+        assert [change.at_us for change in changes if change.at_us > last] == turns
