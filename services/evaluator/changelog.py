@@ -18,6 +18,7 @@ from services.evaluator.state_records import (
     decode_partition,
     decode_segment,
     encode,
+    segment_id_of,
     segment_key,
 )
 from services.evaluator.state_table import StateTable
@@ -80,12 +81,16 @@ class _Reading:
             raise UnreadableState(f"{place}: a record of another schema ({error})") from error
 
     def finish(self) -> StateTable:
+        table = self._table
         for key in self._late:
-            if self._table.user(key) is None:
-                self._table.erased.append(key)
+            segment_id = segment_id_of(key)
+            if segment_id in table.segments:
+                table.unwritten.add(segment_id)
+            elif table.user(key) is not None:
+                table.dirty[key] = None
             else:
-                self._table.dirty[key] = None
-        return self._table
+                table.erased.append(key)
+        return table
 
     def _take(self, key: bytes, value: bytes | None, offset: int) -> None:
         table = self._table
@@ -103,6 +108,9 @@ class _Reading:
             segment = decode_segment(value)
             if segment.epoch >= self._epoch:
                 table.segments[segment.segment_id] = segment
+                self._late.discard(key)
+            else:
+                self._late.add(key)
         elif decode_head(value).epoch >= self._epoch:
             table.store[key] = value
             self._late.discard(key)
@@ -124,8 +132,9 @@ class ChangelogWriter:
         self._written += len(keys)
 
     def put_segment(self, segment: SegmentRecord) -> None:
-        """Write what is followed for one segment."""
-        self._put(segment_key(segment.segment_id), encode(segment))
+        """Write what is followed for one segment, stamped with our epoch."""
+        stamped = msgspec.structs.replace(segment, epoch=self._table.record.epoch)
+        self._put(segment_key(segment.segment_id), encode(stamped))
 
     def erase(self, keys: list[bytes]) -> None:
         """Write tombstones."""

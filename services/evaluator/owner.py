@@ -103,7 +103,9 @@ class Owner:
             self._changelog.put_users([key for key in dirty[start : start + USERS_A_SLICE] if key in table.dirty])
             await asyncio.sleep(0)  # a turn for the others
         self._changelog.erase(table.erased)
-        table.erased = []
+        for segment_id in table.unwritten:
+            self._changelog.put_segment(table.segments[segment_id])
+        table.erased, table.unwritten = [], set()
         table.record.flushed_through = max(table.record.flushed_through, folded)
         await self._changelog.end_flush()
 

@@ -47,7 +47,7 @@ class PlanVersion(msgspec.Struct, array_like=True, frozen=True):
 
 
 class SegmentRecord(msgspec.Struct, array_like=True, frozen=True):
-    """What is followed for one segment: the last wish taken in.
+    """What is followed for one segment: the last wish taken in. `epoch` is that of the owner that wrote it.
 
     `reconciled`: every user known when the wish came has the answer of the wish (the walk over all is done).
     """
@@ -83,3 +83,8 @@ decode_head = msgspec.msgpack.Decoder(UserHead).decode
 def segment_key(segment_id: int) -> bytes:
     """The changelog key of a segment's record."""
     return SEGMENT_PREFIX + str(segment_id).encode()
+
+
+def segment_id_of(key: bytes) -> int | None:
+    """The segment of a changelog key made by `segment_key`; None for any other key."""
+    return int(key.removeprefix(SEGMENT_PREFIX)) if key.startswith(SEGMENT_PREFIX) else None

@@ -20,7 +20,8 @@ class StateTable:
     """The state of one partition. Not safe for two tasks at once: only the partition's owner touches it.
 
     `store` holds each user's bytes as last written, `live` those decoded since, `dirty` the keys whose decoded
-    state is newer than its bytes, `erased` the keys to delete at the next flush.
+    state is newer than its bytes, `erased` the keys to delete at the next flush, `unwritten` the
+    segments to write again with it.
     `next_offset` is the next event to fold.
     """
 
@@ -30,6 +31,7 @@ class StateTable:
         self.live: dict[bytes, User] = {}
         self.dirty: dict[bytes, None] = {}
         self.erased: list[bytes] = []
+        self.unwritten: set[int] = set()
         self.record = PartitionRecord()
         self.segments: dict[int, SegmentRecord] = {}
         self.plans: dict[int, TenantPlan] = {}

@@ -18,8 +18,8 @@ from tests.support.truth import Truth, differences
 
 PARTITIONS = 12
 USERS = 50_000
-WARM_UP = 500_000
-EVENTS = 200_000
+WARM_UP = 2_000_000
+EVENTS = 300_000
 STOCK_EVENTS = 20_000
 ROUNDS = 5
 SAMPLE = 1_000

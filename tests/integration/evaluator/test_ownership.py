@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer
 
 from services.evaluator.changelog import ChangelogWriter, Fenced, claim, recover
 from services.evaluator.producer import LoopProducer
+from services.evaluator.state_records import SCHEMA_VERSION, SegmentRecord, segment_key
 from services.evaluator.state_table import StateTable
 from shared.contracts.keys import user_key
 from shared.contracts.topics import MIB, declare
@@ -15,6 +17,7 @@ from shared.runtime.kafka import ensure_topics, new_producer
 
 PARTITION = 3
 ANN, BOB = user_key(1, "ann"), user_key(1, "bob")
+SEGMENT = SegmentRecord(SCHEMA_VERSION, 0, 1, 7, 1, None, None, deleted=False, reconciled=False)
 
 
 class Worker:
@@ -42,6 +45,12 @@ class Worker:
         user.state.applied_offset = applied_offset
         self._changelog.put_users([key])
         self.table.record.flushed_through = applied_offset + 1
+        await self._changelog.end_flush()
+
+    async def follow(self, segment: SegmentRecord) -> None:
+        """What is followed for a segment, and the partition record, acknowledged."""
+        self.table.segments[segment.segment_id] = segment
+        self._changelog.put_segment(segment)
         await self._changelog.end_flush()
 
     def applied(self, key: bytes) -> int | None:
@@ -89,6 +98,32 @@ async def test_the_late_write_of_a_replaced_owner_does_not_count_and_is_written_
     assert (third.applied(ANN), third.applied(BOB)) == (9, None)
     assert third.table.record.flushed_through == 10
     assert (list(third.table.dirty), third.table.erased) == ([ANN], [BOB])
+
+
+async def test_a_segment_taken_over_and_written_again_is_its_new_owners(worker: Callable[[], Worker]) -> None:
+    first = await worker().take("first")
+    await first.follow(SEGMENT)
+    second = await worker().take("second")
+    inherited = second.table.segments[SEGMENT.segment_id]
+    await second.follow(msgspec.structs.replace(inherited, reconciled=True))
+    third = await worker().take("third")
+    assert third.table.segments[SEGMENT.segment_id].reconciled
+    assert third.table.unwritten == set()
+
+
+async def test_the_late_segment_of_a_replaced_owner_does_not_count_and_is_written_over(
+    worker: Callable[[], Worker],
+) -> None:
+    first = await worker().take("first")
+    await first.follow(SEGMENT)
+    await worker().take("second")
+    for late in (msgspec.structs.replace(SEGMENT, outbox_id=9), msgspec.structs.replace(SEGMENT, segment_id=8)):
+        with pytest.raises(Fenced):
+            await first.follow(late)
+    third = await worker().take("third")
+    assert {s.segment_id: s.outbox_id for s in third.table.segments.values()} == {7: 1}
+    assert third.table.unwritten == {7}
+    assert third.table.erased == [segment_key(8)]
 
 
 async def test_an_owner_notices_that_a_replaced_one_still_writes(worker: Callable[[], Worker]) -> None:
