@@ -96,7 +96,8 @@ class Owner:
 
     async def flush(self) -> None:
         """Make all that is folded so far durable. Raises Fenced, DeliveryFailed."""
-        table, folded = self.table, self.table.next_offset
+        # not `next_offset`: after a recovery some users are ahead of what has been read
+        table, folded = self.table, self._read_through
         dirty = list(table.dirty)
         for start in range(0, len(dirty), USERS_A_SLICE):
             # some may have been written since, with users that turned
