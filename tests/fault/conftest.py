@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shared.contracts.topics import declare
-from shared.runtime.kafka import ensure_topics
 from tests.fault.state import PARTITIONS
 from tests.support.evaluators import EvaluatorProcess, environment, evaluators
-from tests.support.stream import Stream
+from tests.support.stream import Stream, fresh_stream
 
 
 @pytest.fixture
@@ -24,10 +22,8 @@ def seed() -> int:
 @pytest.fixture
 def stream(kafka_bootstrap_servers: str, redis_url: str) -> Iterator[Stream]:
     """Fresh topics."""
-    ensure_topics(kafka_bootstrap_servers, declare(PARTITIONS))
-    opened = Stream(kafka_bootstrap_servers, redis_url, PARTITIONS)
-    yield opened
-    opened.close()
+    with fresh_stream(kafka_bootstrap_servers, redis_url, PARTITIONS) as stream:
+        yield stream
 
 
 @pytest.fixture

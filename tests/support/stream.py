@@ -4,6 +4,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
@@ -14,9 +15,9 @@ from shared.contracts import redis_keys
 from shared.contracts.command import Command, VersionWish, command_key, encode_command
 from shared.contracts.keys import user_key
 from shared.contracts.progress import Progress, decode_progress
-from shared.contracts.topics import CHANGELOG, COMMANDS, EVENTS, MEMBERSHIP_CHANGES, PROGRESS, SIDE_PARTITIONS
+from shared.contracts.topics import CHANGELOG, COMMANDS, EVENTS, MEMBERSHIP_CHANGES, PROGRESS, SIDE_PARTITIONS, declare
 from shared.domain.user_state import UserState, decode_state
-from shared.runtime.kafka import producer_config
+from shared.runtime.kafka import ensure_topics, producer_config
 from tests.support.evaluators import wait_for
 
 TENANT = 1
@@ -209,6 +210,17 @@ class Stream:
         for key in self.redis.scan_iter(match="*:members:*", count=5_000):
             found.setdefault(int(key.split(b":")[3]), set()).update(m.decode() for m in self.redis.zrange(key, 0, -1))
         return found
+
+
+@contextmanager
+def fresh_stream(bootstrap_servers: str, redis_url: str, partitions: int) -> Iterator[Stream]:
+    """A stream on new topics with so many partitions."""
+    ensure_topics(bootstrap_servers, declare(partitions))
+    stream = Stream(bootstrap_servers, redis_url, partitions)
+    try:
+        yield stream
+    finally:
+        stream.close()
 
 
 def is_member(record: redis_keys.MembershipRecord, as_of: int) -> bool:

@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shared.contracts.topics import declare
-from shared.runtime.kafka import ensure_topics
 from tests.support.evaluators import EvaluatorProcess, environment, evaluators
-from tests.support.stream import Stream
+from tests.support.stream import Stream, fresh_stream
 
 PARTITIONS = 4
 
@@ -15,10 +13,8 @@ PARTITIONS = 4
 @pytest.fixture
 def stream(kafka_bootstrap_servers: str, redis_url: str) -> Iterator[Stream]:
     """Fresh topics."""
-    ensure_topics(kafka_bootstrap_servers, declare(PARTITIONS))
-    opened = Stream(kafka_bootstrap_servers, redis_url, PARTITIONS)
-    yield opened
-    opened.close()
+    with fresh_stream(kafka_bootstrap_servers, redis_url, PARTITIONS) as stream:
+        yield stream
 
 
 @pytest.fixture
