@@ -1,6 +1,7 @@
 """Which partitions are ours: taking each one (claim, recover, catch up, take over Redis), and dropping it whole."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from services.evaluator.catalog import Catalog
 from services.evaluator.changelog import ChangelogWriter, Fenced, UnreadableState
 from services.evaluator.membership_writer import MembershipWriter
 from services.evaluator.owner import LostPlace, Owner
-from services.evaluator.producer import DeliveryFailed, LoopProducer
+from services.evaluator.producer import DeliveryFailed, DeliveryGroup, LoopProducer
 from services.evaluator.publisher import Publisher
 from services.evaluator.records import RecordBatch
 from services.evaluator.state_table import StateTable
@@ -56,6 +57,11 @@ class Holding:
     def on_caught_up(self) -> None:
         """All commands there were are here."""
         self._caught_up.set()
+
+    def forget(self, task: "asyncio.Task[None]") -> None:
+        """A task has ended."""
+        if task in self.tasks:
+            self.tasks.remove(task)
 
     async def ready(self, owner: Owner) -> None:
         """Hand over to the owner, with all commands there were."""
@@ -171,7 +177,8 @@ class Assignment:
         else:
             await publisher.rebuild()
             await publisher.republish(unpublished)
-        owner = Owner(table, Step(table, self._partitions), changes, publisher, self._report)
+        report = functools.partial(self._report, holding)
+        owner = Owner(table, Step(table, self._partitions), changes, publisher, report)
         holding.tasks.append(self._guarded(holding, publisher.run()))
         await holding.ready(owner)
         self._watchdog.disarm(f"recovery of partition {partition}")
@@ -215,8 +222,17 @@ class Assignment:
 
         return asyncio.create_task(run(), name=f"partition {holding.partition}")
 
-    def _report(self, progress: Progress) -> None:
-        self._producer.send(PROGRESS, progress_key(progress), encode_progress(progress))
+    def _report(self, holding: Holding, progress: Progress) -> None:
+        """Tell the api; a report that cannot be delivered ends the process, whose successor reports again."""
+        group = DeliveryGroup()
+        self._producer.send(PROGRESS, progress_key(progress), encode_progress(progress), group=group)
+
+        async def delivered() -> None:
+            await group.seal()
+
+        task = self._guarded(holding, delivered())
+        holding.tasks.append(task)
+        task.add_done_callback(holding.forget)
 
     def _note_trouble(self, partition: int, why: str | None) -> None:
         if why is None:
