@@ -69,7 +69,7 @@ class Run:
         titles = {"postgres": "PostgreSQL", "valkey": "Valkey", "kafka": "Kafka"}
         ours = [unit.name for unit in self._servers.units]
         if "kafka" in ours and (count := kafka_jars.missing()):
-            with step(f"Fetching {count} jars of Apache Kafka, 120 MB, once"):
+            with step(f"Fetching {count} jars of Apache Kafka, 56 MB, once"):
                 kafka_jars.class_path()
         if ours:
             with step(f"Starting {_listed([titles[name] for name in ours])}"):

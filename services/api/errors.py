@@ -33,7 +33,7 @@ class BadRequest(ApiError):  # noqa: N818
 class Unauthorized(ApiError):  # noqa: N818
     """401: no credentials, or none that we know."""
 
-    def __init__(self, detail: str = "authentication credentials were not provided or are not valid") -> None:
+    def __init__(self, detail: str = "no valid credentials: send the header Authorization: ApiKey sk_...") -> None:
         super().__init__(401, {"detail": detail}, {"WWW-Authenticate": 'ApiKey realm="shoal"'})
 
 

@@ -85,8 +85,10 @@ def _asked(live: frozenset[int], segment_ids: list[int]) -> Container[int]:
 
 
 def _one_user(given: list[str]) -> str:
-    if len(given) != 1 or not given[0]:
-        raise Invalid({"user_id": ["give this parameter exactly once"]})
+    if not given or not given[0]:
+        raise Invalid({"user_id": ["this parameter is missing"]})
+    if len(given) > 1:
+        raise Invalid({"user_id": ["give this parameter once only"]})
     if len(given[0]) > MAX_USER_ID_CHARS or "\0" in given[0]:
         raise Invalid({"user_id": [f"must have 1 to {MAX_USER_ID_CHARS} characters, none of them U+0000"]})
     return given[0]

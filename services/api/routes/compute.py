@@ -17,7 +17,10 @@ router = APIRouter(route_class=GuardedRoute, tags=["segments"])
 
 @router.post("/api/segments/{segment_id:id}/compute/", status_code=202, response_model=schemas.Queued)
 async def start_compute(wiring: WiringOf, caller: CallerOf, segment_id: int) -> Response:
-    """Begin to compute the newest version; the active one keeps serving until all partitions are ready."""
+    """Begin to compute the newest version; the active one keeps serving until all partitions are ready.
+
+    A version counts the events that arrive after its compute began. Computing the active one again keeps its counts.
+    """
     async with wiring.database.begin() as work:
         await use_cases.start(work, caller, segment_id)
     wiring.wake_relay()

@@ -23,7 +23,7 @@ _MAX_ID = (1 << 63) - 1
 async def request_export(
     wiring: WiringOf, caller: CallerOf, segment_id: int, body: schemas.ExportBody | None = None
 ) -> Response:
-    """Ask for a file of the members."""
+    """Ask for a file of the members. Exports are not available yet: the export is reported as failed."""
     wished = body or schemas.ExportBody()
     async with wiring.database.begin() as work:
         export = await use_cases.request(work, caller, segment_id, wished.format)

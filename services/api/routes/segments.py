@@ -57,7 +57,10 @@ async def get_segment(wiring: WiringOf, caller: CallerOf, segment_id: int) -> Re
 async def change_segment(
     wiring: WiringOf, caller: CallerOf, segment_id: int, body: schemas.SegmentChangeBody
 ) -> Response:
-    """Change some fields; a definition that differs makes a new version. Saving never computes."""
+    """Change some fields; a definition that differs makes a new version. Saving never computes.
+
+    The new version answers from its own compute on, and counts the events that arrive after that.
+    """
     return await _changed(wiring, caller, segment_id, _change(caller, body))
 
 
