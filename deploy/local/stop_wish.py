@@ -35,7 +35,7 @@ class StopWish:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Give them back."""
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)  # type: ignore[arg-type] # what signal() itself returned
 
     def wait(self) -> None:
         """Return when the end is wanted."""

@@ -24,7 +24,7 @@ class EvaluatorApp(BatchApp):
         await self.assignment.flush(list(offsets))
 
     def on_commit(self, *, begins: bool) -> None:
-        self.commits.under_way = begins
+        self.commits.note(under_way=begins)
 
     async def before_revoke(self) -> None:
         await self.assignment.rest()

@@ -172,11 +172,9 @@ class Assignment:
         writer = MembershipWriter(self._redis, table, lambda why: self._note_trouble(partition, why))
         publisher = Publisher(table, changes, writer, self._producer)
         known = await writer.take_over()
-        if known or not table.store:
-            await publisher.republish(unpublished)
-        else:
+        if not known and table.store:
             await publisher.rebuild()
-            await publisher.republish(unpublished)
+        await publisher.republish(unpublished)
         report = functools.partial(self._report, holding)
         owner = Owner(table, Step(table, self._partitions), changes, publisher, report)
         holding.tasks.append(self._guarded(holding, publisher.run()))

@@ -147,7 +147,7 @@ class Owner:
         if any(taken):
             self.table.compile()
             await self.flush()  # the cutover is durable before any event is folded under the new plan
-            self._wishes.report_ready()
+        self._wishes.report_ready()
 
     async def _fold(self, batch: RecordBatch, done: Callable[[], None]) -> None:
         table = self.table

@@ -66,7 +66,7 @@ class Publisher:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way."""
+        """Whether nothing waits for its turn."""
         return self._queue.empty()
 
     async def run(self) -> None:

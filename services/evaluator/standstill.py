@@ -20,14 +20,9 @@ class CommitWatch:
         self._armed = False
         self._under_way = False
 
-    @property
-    def under_way(self) -> bool:
-        """Whether a commit has begun and not ended."""
-        return self._under_way
-
-    @under_way.setter
-    def under_way(self, value: bool) -> None:
-        self._under_way = value
+    def note(self, *, under_way: bool) -> None:
+        """A commit begins, or has ended."""
+        self._under_way = under_way
         self._watchdog.beat(self.PART)
 
     def look(self, waiting: bool) -> None:

@@ -56,13 +56,10 @@ class Step:
         table.record.clock = clock
         return dead
 
-    def sweep(self, until: int, limit: int, out: Outcome) -> int:
-        """Let time pass for at most `limit` users due at `until`; returns how many it was."""
-        done = 0
+    def sweep(self, until: int, limit: int, out: Outcome) -> None:
+        """Let time pass for at most `limit` users due at `until`."""
         for user in self._table.due(until, limit):
             advance(out, self._table.plans.get(user.tenant), user, until)
-            done += 1
-        return done
 
     def reconcile(self, key: bytes, segment_ids: set[int], out: Outcome) -> None:
         """Give one user the answer of the current plan on these segments, whatever it was before."""

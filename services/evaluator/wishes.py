@@ -37,10 +37,11 @@ class Wishes:
     # --- commands --------------------------------------------------------------------------------------------
 
     def take(self, command: Command) -> bool:
-        """Follow the command; False when it says nothing new. What is to be reported waits for `report_ready`."""
+        """Follow the command; whether something must be made durable before `report_ready` tells the api."""
         known = self._table.segments.get(command.segment_id)
         if known is not None and command.outbox_id <= known.outbox_id:
-            return self._repeat_reports(known, command)
+            self._repeat_report(known, command)
+            return False
         record = self._record(command, known)
         try:
             self._table.put_segment(record)
@@ -49,10 +50,7 @@ class Wishes:
             self._ready.append(self._progress(record, "failed", error=str(error)))
             return True
         self._changelog.put_segment(record)
-        if record.computing is not None:
-            self._ready.append(self._progress(record, "ready"))
-        elif record.reconciled:
-            self._ready.append(self._progress(record, "switched"))
+        self._await_report(record)
         if not record.reconciled:
             self._begin_walk(record)
         return True
@@ -130,14 +128,17 @@ class Wishes:
                 return version
         return PlanVersion(wish.version, wish.definition, self._table.next_offset)
 
-    def _repeat_reports(self, known: SegmentRecord, command: Command) -> bool:
+    def _repeat_report(self, known: SegmentRecord, command: Command) -> None:
         """The relay repeats itself when it starts: so do our reports, which may have been lost with the api."""
         if command.outbox_id == known.outbox_id:
-            if known.computing is not None:
-                self._ready.append(self._progress(known, "ready"))
-            elif known.reconciled:
-                self._ready.append(self._progress(known, "switched"))
-        return bool(self._ready)
+            self._await_report(known)
+
+    def _await_report(self, record: SegmentRecord) -> None:
+        """Report what needs no walk, once it is durable."""
+        if record.computing is not None:
+            self._ready.append(self._progress(record, "ready"))
+        elif record.reconciled:
+            self._ready.append(self._progress(record, "switched"))
 
     def _progress(self, record: SegmentRecord, status: str, error: str | None = None) -> Progress:
         version = record.computing or record.serving

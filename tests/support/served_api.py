@@ -20,6 +20,7 @@ from shared.contracts.progress import Progress, encode_progress, progress_key
 from shared.contracts.topics import MIB, PROGRESS, declare
 from shared.runtime.health import listen
 from shared.runtime.kafka import ensure_topics, new_producer
+from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
 from tests.support.servers import Servers
 
 KEY = "sk_test_0123456789abcdef"
@@ -132,6 +133,18 @@ class _Serving:
         begun.cancel()
         self._started.set()
         await serving
+
+
+@contextlib.contextmanager
+def fresh_api(servers: Servers) -> Iterator[ServedApi]:
+    """A served api on a new database, an empty Kafka and an empty Redis."""
+    empty_kafka(servers.kafka_bootstrap_servers)
+    empty_redis(servers.redis_url)
+    with fresh_database(servers.database_url) as database_url:
+        settings = api_settings(servers, database_url)
+        prepare(settings)
+        with served_api(settings) as served:
+            yield served
 
 
 def report(servers: Servers, *reports: Progress) -> None:
