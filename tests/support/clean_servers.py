@@ -84,10 +84,7 @@ def delete_records(bootstrap_servers: str, topic: str, before: Mapping[int, int]
 def alter_topic(bootstrap_servers: str, topic: str, config: Mapping[str, str]) -> None:
     """Set some of a topic's settings."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    entries = [
-        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        for name, value in config.items()
-    ]
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
     for future in admin.incremental_alter_configs([resource]).values():
         future.result()
