@@ -56,6 +56,13 @@ def running_servers() -> Iterator[Servers]:
 
 @contextlib.contextmanager
 def local_servers() -> Iterator[Servers]:
+    """The addresses of servers from packages."""
+    with started_servers() as started:
+        yield addresses_of(started)
+
+
+@contextlib.contextmanager
+def started_servers() -> Iterator[LocalServers]:
     """The servers from packages, on random ports, with data in a temporary folder."""
     end_orphans()
     folder = new_folder()
@@ -64,7 +71,7 @@ def local_servers() -> Iterator[Servers]:
     started = LocalServers(plan, Secrets.new())
     try:
         started.start()
-        yield Servers(started.kafka_bootstrap_servers, started.redis_url, started.database_url)
+        yield started
     finally:
         started.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -76,6 +83,11 @@ def new_folder() -> Path:
     (folder / "run").mkdir()
     write_pid_file(folder / "run" / "runner.pid", os.getpid())
     return folder
+
+
+def addresses_of(started: LocalServers) -> Servers:
+    """Where they are."""
+    return Servers(started.kafka_bootstrap_servers, started.redis_url, started.database_url)
 
 
 def end_orphans() -> None:
