@@ -31,11 +31,16 @@ class DeadLetterOrigin(msgspec.Struct, frozen=True):
 
 
 def dead_letter_headers(
-    source_topic: str, source_partition: int, source_offset: int, reason: str
+    source_topic: str,
+    source_partition: int,
+    source_offset: int,
+    reason: str,
+    of_message: Iterable[tuple[str, bytes | None]] = (),
 ) -> list[tuple[str, bytes]]:
     """The headers of a dead letter, in the form that aiokafka and confluent-kafka both take.
 
-    `reason` is one line for a person; what UTF-8 cannot hold (lone surrogates) is replaced.
+    `reason` is one line for a person; what UTF-8 cannot hold (lone surrogates) is replaced. `of_message`: the headers
+    of the message itself, of which `RESENT_FROM` is passed on.
     """
     return [
         ("source_topic", source_topic.encode()),
@@ -43,6 +48,7 @@ def dead_letter_headers(
         ("source_offset", b"%d" % source_offset),
         ("reason", " ".join(reason[:MAX_REASON_CHARS].split()).encode(errors="replace")),
         ("schema_version", b"%d" % SCHEMA_VERSION),
+        *((name, value) for name, value in of_message if name == RESENT_FROM and value is not None),
     ]
 
 

@@ -28,7 +28,7 @@ def test_what_was_written_is_read() -> None:
 
 
 def test_a_letter_that_was_one_before_says_which() -> None:
-    headers = [*dead_letter_headers("events", 3, 41, "not UTF-8"), (RESENT_FROM, b"2:7")]
+    headers = dead_letter_headers("events", 3, 41, "not UTF-8", [("trace", None), (RESENT_FROM, b"2:7")])
     assert RESENT_FROM == "resent_from"
     assert read_dead_letter_headers(headers) == DeadLetterOrigin("events", 3, 41, "not UTF-8", resent_from="2:7")
 

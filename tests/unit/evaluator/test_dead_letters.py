@@ -56,7 +56,7 @@ def test_a_message_that_is_no_letter_of_ours_says_so(headers: list[tuple[str, ob
 
 
 def test_a_letter_that_failed_again_tells_which_it_was() -> None:
-    origin = origin_of([*dead_letter_headers(EVENTS, 3, 41, "not UTF-8"), (RESENT_FROM, b"2:7")])
+    origin = origin_of(dead_letter_headers(EVENTS, 3, 41, "not UTF-8", [(RESENT_FROM, b"2:7")]))
     assert not isinstance(origin, str)
     assert origin.resent_from == "2:7"
 
