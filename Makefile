@@ -27,8 +27,8 @@ test: env ## everything that CI runs
 bench: env ## measure beside a ceiling and a peer in one run; prints tables, writes bench.json
 	$(python) -m tests.bench
 
-fault: env ## crashes, poison, partitions that come and go: the part of the tests that takes longest
-	.venv/bin/pytest tests/fault
+fault: env ## every fault with three seeds; CASE=1 and SEED=7 choose; writes fault.json
+	$(python) -m tests.fault $(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED))
 
 fmt: env ## format and fix what can be fixed
 	.venv/bin/ruff check --fix $(checked)

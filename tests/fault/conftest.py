@@ -1,14 +1,12 @@
-"""A stream with its workers, and the seed of a run (SHOAL_TEST_SEED repeats one)."""
+"""The suite's own servers, and the seed of a run (SHOAL_TEST_SEED repeats one)."""
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.fault.state import PARTITIONS
-from tests.support.evaluators import EvaluatorProcess, environment, evaluators
-from tests.support.stream import Stream, fresh_stream
+from tests.fault.servers import FaultServers, fault_servers
 
 
 @pytest.fixture
@@ -19,15 +17,8 @@ def seed() -> int:
     return chosen
 
 
-@pytest.fixture
-def stream(kafka_bootstrap_servers: str, redis_url: str) -> Iterator[Stream]:
-    """Fresh topics."""
-    with fresh_stream(kafka_bootstrap_servers, redis_url, PARTITIONS) as stream:
-        yield stream
-
-
-@pytest.fixture
-def new_worker(stream: Stream, redis_url: str) -> Iterator[Callable[..., EvaluatorProcess]]:
-    """Starts evaluators, ends them all."""
-    with evaluators(environment(stream.bootstrap, redis_url)) as make:
-        yield make
+@pytest.fixture(scope="session")
+def faulted_servers() -> Iterator[FaultServers]:
+    """Servers that may be killed."""
+    with fault_servers() as servers:
+        yield servers

@@ -1,4 +1,4 @@
-"""Evaluator processes under a test's control, and what a test needs to feed and read them."""
+"""Services as processes under a test's control, evaluators above all; and waiting for a condition."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from deploy.local.ports import free_ports
+from deploy.local.ports import HOST, free_ports
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60
@@ -30,19 +30,22 @@ def wait_for(condition: Callable[[], T | None], within_s: float, what: str) -> T
         time.sleep(0.02)
 
 
-class EvaluatorProcess:
-    """One `python -m services.evaluator`."""
+class ServiceProcess:
+    """One `python -m services.<name>` on a free port."""
 
-    def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
+    def __init__(self, name: str, environ: dict[str, str], entry: list[str] | None = None) -> None:
+        """`entry` replaces the module: the arguments of another start of it."""
+        self.name = name
         self.port = free_ports(1)[0]
-        self._entry = entry or ["-m", "services.evaluator"]
-        self._environ = environ | {"SHOAL_EVALUATOR_PORT": str(self.port)}
-        handle, name = tempfile.mkstemp(prefix="shoal-evaluator-", suffix=".log")
+        self.url = f"http://{HOST}:{self.port}"
+        self._entry = entry or ["-m", f"services.{name}"]
+        self._environ = environ | {f"SHOAL_{name.upper()}_PORT": str(self.port)}
+        handle, log = tempfile.mkstemp(prefix=f"shoal-{name}-", suffix=".log")
         os.close(handle)
-        self.log = Path(name)
+        self.log = Path(log)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "EvaluatorProcess":
+    def start(self) -> Self:
         """Start it, without waiting."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -54,9 +57,12 @@ class EvaluatorProcess:
             )
         return self
 
-    def await_ready(self) -> "EvaluatorProcess":
+    def await_ready(self) -> Self:
         """Wait until /readyz answers 200."""
-        wait_for(self._is_ready, READY_S, f"the evaluator is ready; its log ends:\n{self.last_lines()}")
+        try:
+            wait_for(self._is_ready, READY_S, f"the {self.name} is ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its log ends:\n{self.last_lines()}") from None
         return self
 
     def kill(self) -> None:
@@ -66,6 +72,10 @@ class EvaluatorProcess:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         return self._end(signal.SIGTERM)
+
+    def end(self) -> None:
+        """SIGKILL, for good."""
+        self.kill()
 
     def send(self, number: signal.Signals) -> None:
         """Any signal."""
@@ -83,24 +93,40 @@ class EvaluatorProcess:
         assert self._process is not None
         return self._process.poll()
 
+    def await_exit(self, within_s: float) -> int:
+        """Wait until it ends by itself; the exit code."""
+        assert self._process is not None
+        return self._process.wait(within_s)
+
     def last_lines(self, count: int = 30) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
     def _is_ready(self) -> bool:
-        assert self.exit_code() is None, f"the evaluator ended; its log ends:\n{self.last_lines()}"
+        self._refuse_ended()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
 
+    def _refuse_ended(self) -> None:
+        assert self.exit_code() is None, f"the {self.name} ended"
+
     def _end(self, number: signal.Signals) -> int:
-        if self._process is None:
+        process = self._process
+        if process is None:
             return 0
-        if self._process.poll() is None:
-            self._process.send_signal(number)
-        return self._process.wait(60)
+        if process.poll() is None:
+            process.send_signal(number)
+        return process.wait(60)
+
+
+class EvaluatorProcess(ServiceProcess):
+    """One `python -m services.evaluator`."""
+
+    def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
+        super().__init__("evaluator", environ, entry)
 
 
 @contextmanager
@@ -117,7 +143,7 @@ def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProce
     finally:
         for process in made:
             ended = process.exit_code()
-            process.kill()
+            process.end()
             # shown by pytest when the test failed
             print(f"--- evaluator on port {process.port}, exit code {ended}, its log ends:\n{process.last_lines()}")
             process.log.unlink()

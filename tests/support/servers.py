@@ -56,6 +56,13 @@ def running_servers() -> Iterator[Servers]:
 
 @contextlib.contextmanager
 def local_servers() -> Iterator[Servers]:
+    """The addresses of servers from packages."""
+    with started_servers() as started:
+        yield addresses_of(started)
+
+
+@contextlib.contextmanager
+def started_servers() -> Iterator[LocalServers]:
     """The servers from packages, on random ports, with data in a temporary folder."""
     end_orphans()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -66,10 +73,15 @@ def local_servers() -> Iterator[Servers]:
     started = LocalServers(plan, Secrets.new())
     try:
         started.start()
-        yield Servers(started.kafka_bootstrap_servers, started.redis_url, started.database_url)
+        yield started
     finally:
         started.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def addresses_of(started: LocalServers) -> Servers:
+    """Where they are."""
+    return Servers(started.kafka_bootstrap_servers, started.redis_url, started.database_url)
 
 
 def end_orphans() -> None:

@@ -49,12 +49,20 @@ class Stream:
 
     # --- in --------------------------------------------------------------------------------------------------
 
-    def send(self, user_id: str, event_type: str, payload: dict[str, Any] | None = None, **fields: Any) -> None:
+    def send(
+        self,
+        user_id: str,
+        event_type: str,
+        payload: dict[str, Any] | None = None,
+        *,
+        tenant: int = TENANT,
+        **fields: Any,
+    ) -> None:
         """Queue one event as any producer would."""
-        value = {"tenant": TENANT, "user_id": user_id, "event_type": event_type, "payload": payload or {}} | fields
+        value = {"tenant": tenant, "user_id": user_id, "event_type": event_type, "payload": payload or {}} | fields
         while True:
             try:
-                self.producer.produce(self._events_topic, json.dumps(value).encode(), user_key(TENANT, user_id))
+                self.producer.produce(self._events_topic, json.dumps(value).encode(), user_key(tenant, user_id))
             except BufferError:
                 self.producer.poll(0.1)
             else:
@@ -72,7 +80,7 @@ class Stream:
         while number < count or not until():
             event_type = randomness.choice(("page_viewed", "order_placed", "signup", "cart_add"))
             payload = {"total": round(randomness.random() * 100, 2), "path": "/pricing", "seq": number}
-            fields = {"event_id": f"{seed}-{number}"} if number % 100 == 0 else {}
+            fields: dict[str, Any] = {"event_id": f"{seed}-{number}"} if number % 100 == 0 else {}
             self.send(f"user-{randomness.randrange(users)}", event_type, payload, **fields)
             number += 1
             if rate and number % 50 == 0:
@@ -188,6 +196,15 @@ class Stream:
             within_s,
             f"all events are committed (ends {ends})",
         )
+
+    def clock(self) -> int:
+        """An instant in microseconds that every partition has reached."""
+        return min(int(self.redis.get(redis_keys.clock_key(p)) or 0) for p in range(self.partitions))
+
+    def applied(self) -> dict[int, int]:
+        """The next offset of each partition that is not visible in Redis yet."""
+        values = {p: self.redis.get(redis_keys.applied_key(p)) for p in range(self.partitions)}
+        return {p: int(value.split()[1]) if value else 0 for p, value in values.items()}
 
     def lookup(self, user_id: str, partition: int) -> Iterable[redis_keys.MembershipRecord]:
         """A user's packed records."""

@@ -20,7 +20,7 @@ Cutovers = dict[tuple[int, int], int]
 
 
 class Truth:
-    """All events of a stream's log, by partition and user."""
+    """All events of our tenant in a stream's log, by partition and user."""
 
     def __init__(
         self, stream: Stream, definitions: Definitions, of_interest: Callable[[str], bool] = lambda _: True
@@ -35,7 +35,7 @@ class Truth:
                 event = to_event(decoded, message.timestamp()[1] * 1000, message.offset() or 0)
             except InvalidEvent:
                 continue
-            if not of_interest(decoded.user_id):
+            if decoded.tenant != TENANT or not of_interest(decoded.user_id):
                 continue
             users = self.events.setdefault(message.partition() or 0, {})
             users.setdefault(decoded.user_id, []).append(event)
@@ -56,8 +56,8 @@ class Truth:
                         found.setdefault(segment_id, set()).add(user_id)
         return found
 
-    def slots(self) -> dict[bytes, dict[str, list[int]]]:
-        """Every user's partials, by folding the log from its beginning, each event once."""
+    def states(self) -> dict[bytes, UserState]:
+        """Every user's partials and event ids, by folding the log from its beginning, each event once."""
         found = {}
         for partition, users in self.events.items():
             plan = compile_plan(
@@ -65,11 +65,10 @@ class Truth:
                 for segment_id, definition in self.definitions.items()
             )
             for user_id, events in users.items():
-                state = UserState()
+                state = found[user_key(TENANT, user_id)] = UserState()
                 for event in events:
                     if event.event_id is None or not is_repeat(state, event):
                         fold(plan.by_event_type.get(event.event_type, plan.other), state.slots, event)
-                found[user_key(TENANT, user_id)] = state.slots
         return found
 
 

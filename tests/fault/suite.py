@@ -1,0 +1,45 @@
+"""Running a case: a world, its verdict, and what is kept when it fails."""
+
+import time
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.fault.check import Verdict
+from tests.fault.dump import save
+from tests.fault.registry import Case
+from tests.fault.servers import FaultServers
+from tests.fault.world import fresh_world
+
+
+class Row(NamedTuple):
+    """One line of the table. `dump`: where the topics and logs of a failed case are."""
+
+    case: int
+    title: str
+    seed: int
+    records: int
+    differences: list[str]
+    recovered_s: float | None
+    took_s: float
+    note: str
+    dump: Path | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.differences
+
+
+def run_case(servers: FaultServers, case: Case, seed: int, *, brief: bool = False) -> Row:
+    """Run it. An exception is a difference too, so that the others still run."""
+    began_s = time.monotonic()
+    with fresh_world(servers, seed, brief=brief) as world:
+        try:
+            verdict = case.run(world)
+        except Exception:  # noqa: BLE001 - one row of the table
+            verdict = Verdict(0, [traceback.format_exc()], world.recovered_s)
+        world.end()
+        dump = save(world) if verdict.differences else None
+    took_s = time.monotonic() - began_s
+    return Row(case.number, case.title, seed, *verdict[:3], took_s, verdict.note, dump)

@@ -1,0 +1,186 @@
+"""One installation under test: real servers, the api and evaluators as processes, and the load that they bear."""
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import count
+from typing import Any, Literal, TypeVar, overload
+
+from confluent_kafka import KafkaException
+
+from tests.fault.api import KEY, ApiProcess, migrate
+from tests.fault.definitions import DEFINITIONS
+from tests.fault.load import Answer, Load, Tracker
+from tests.fault.servers import FaultServers
+from tests.fault.supervised import SupervisedEvaluator
+from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
+from tests.support.evaluators import EvaluatorProcess, ServiceProcess, environment, wait_for
+from tests.support.servers import Servers
+from tests.support.stream import Stream, fresh_stream
+from tests.support.truth import Definitions
+
+P = TypeVar("P", bound=ServiceProcess)
+
+PARTITIONS = 12
+RATE = 1_000
+USERS = 500
+RECOVERED_S = 60.0
+"""The limit of C6: so long after a fault everything up to then must be done."""
+_PATIENCE_S = 3 * RECOVERED_S
+
+
+class World:
+    """What a case acts on. Everything it starts is ended after the case, every server it faulted runs again."""
+
+    def __init__(
+        self,
+        servers: FaultServers,
+        addresses: Servers,
+        stream: Stream,
+        seed: int,
+        *,
+        brief: bool = False,
+        entry: list[str] | None = None,
+    ) -> None:
+        """`brief`: a case may do less, to be quick. `entry`: how evaluators are started, to take a guard away."""
+        self.servers, self.addresses, self.stream, self.seed, self.brief = servers, addresses, stream, seed, brief
+        self.random = random.Random(seed)
+        self.segments: Definitions = {}
+        """What was activated, by id."""
+        self.answers: list[Answer] = []
+        self.recovered_s: float | None = None
+        self.processes: list[ServiceProcess] = []
+        self.loads: list[Load] = []
+        self._entry = entry
+        self._seqs = count()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What every service is told; the addresses in it may be replaced by those of a proxy."""
+        others = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
+        ours = environment(self.addresses.kafka_bootstrap_servers, self.addresses.redis_url)
+        return (
+            others
+            | ours
+            | {
+                "SHOAL_DATABASE_URL": self.addresses.database_url,
+                "SHOAL_PARTITIONS": str(self.stream.partitions),
+                "SHOAL_API_BOOTSTRAP_KEY": KEY,
+            }
+        )
+
+    # --- processes -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def api(self) -> ApiProcess:
+        """The api, started when it is first asked for; `new_api` starts another one, or this one otherwise."""
+        return self.new_api()
+
+    def new_api(self, environ: Mapping[str, str] | None = None) -> ApiProcess:
+        """Start an api; returns when it is ready."""
+        return self._started(ApiProcess(self.environ | dict(environ or {}))).await_ready()
+
+    @overload
+    def new_evaluator(
+        self,
+        entry: list[str] | None = ...,
+        environ: Mapping[str, str] | None = ...,
+        *,
+        supervised: Literal[False] = ...,
+    ) -> EvaluatorProcess: ...
+    @overload
+    def new_evaluator(
+        self, entry: list[str] | None = ..., environ: Mapping[str, str] | None = ..., *, supervised: Literal[True]
+    ) -> SupervisedEvaluator: ...
+    def new_evaluator(
+        self, entry: list[str] | None = None, environ: Mapping[str, str] | None = None, *, supervised: bool = False
+    ) -> EvaluatorProcess:
+        """Start an evaluator, without waiting; `entry` replaces `-m services.evaluator`."""
+        kind = SupervisedEvaluator if supervised else EvaluatorProcess
+        return self._started(kind(self.environ | dict(environ or {}), entry or self._entry))
+
+    def _started(self, process: P) -> P:
+        self.processes.append(process)
+        return process.start()
+
+    # --- what goes in ----------------------------------------------------------------------------------------
+
+    def activate(self, definitions: Sequence[dict[str, Any]] = DEFINITIONS) -> None:
+        """Create and compute segments; an evaluator must be at work."""
+        self.segments |= self.api.activate(definitions)
+
+    def load(self, rate: float = RATE, users: int = USERS) -> Load:
+        """Begin to send; `check` waits for its end."""
+        self.loads.append(Load(self.tracker(), self.stream, self.random.randrange(1 << 30), rate, users))
+        return self.loads[-1]
+
+    def tracker(self, api: ApiProcess | None = None) -> Tracker:
+        """Sends events that are checked as those of a load are."""
+        return Tracker(api or self.api, self.answers, self._seqs)
+
+    # --- time ------------------------------------------------------------------------------------------------
+
+    def await_progress(self, events: int) -> None:
+        """Wait until so many more events are committed, so that a fault strikes in the middle of work."""
+        before = sum(self.stream.committed().values())
+        wait_for(
+            lambda: sum(self._committed().values()) >= before + events, _PATIENCE_S, f"{events} more events committed"
+        )
+
+    def at_random(self, within_s: float) -> None:
+        """Let up to so many seconds pass: the instant of a fault."""
+        time.sleep(self.random.uniform(0, within_s))
+
+    def await_recovery(self) -> float:
+        """The fault is over: wait until all that was in the log by now is committed; the seconds it took.
+
+        The longest one is what `check` holds against the limit.
+        """
+        over_s, ends = time.monotonic(), self.stream.end_offsets()
+
+        def is_done() -> bool:
+            committed = self._committed()
+            return all(committed.get(p, 0) >= end for p, end in ends.items())
+
+        wait_for(is_done, _PATIENCE_S, "all that was in the log when the fault was over is committed")
+        took_s = time.monotonic() - over_s
+        self.recovered_s = max(took_s, self.recovered_s or 0.0)
+        return took_s
+
+    def _committed(self) -> dict[int, int]:
+        try:
+            return self.stream.committed()
+        except KafkaException:  # a broker that has just started looks for its coordinator
+            return {}
+
+    def end(self) -> None:
+        """End all processes and repair the servers."""
+        for process in self.processes:
+            process.end()
+        self.servers.revive()
+
+
+@contextlib.contextmanager
+def fresh_world(
+    servers: FaultServers, seed: int, *, brief: bool = False, entry: list[str] | None = None
+) -> Iterator[World]:
+    """A world on empty servers."""
+    addresses = servers.addresses
+    empty_kafka(addresses.kafka_bootstrap_servers)
+    empty_redis(addresses.redis_url)
+    with (
+        fresh_database(addresses.database_url) as database_url,
+        fresh_stream(addresses.kafka_bootstrap_servers, addresses.redis_url, PARTITIONS) as stream,
+    ):
+        addresses = addresses._replace(database_url=database_url)
+        world = World(servers, addresses, stream, seed, brief=brief, entry=entry)
+        migrate(world.environ)
+        try:
+            yield world
+        finally:
+            world.end()
+            for process in world.processes:
+                process.log.unlink(missing_ok=True)
