@@ -150,7 +150,7 @@ class Publisher:
         for key, change in changes:
             self._producer.send(MEMBERSHIP_CHANGES, key, change, partition=partition, group=group)
         for record, reason in dead:
-            headers = dead_letter_headers(EVENTS, partition, record.offset, reason)
+            headers = dead_letter_headers(EVENTS, partition, record.offset, reason, record.headers)
             self._producer.send(DEAD_LETTERS, record.key, record.value, headers=headers, group=group)
         await group.seal()
         metrics.MEMBERSHIP_CHANGES.inc(len(changes))

@@ -3,7 +3,7 @@
 All of it blocks and runs in a thread; `Recovery` is what is left of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +31,7 @@ class LogRecord(msgspec.Struct, gc=False):
     timestamp: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Log(NamedTuple):
@@ -103,7 +104,10 @@ def read_log(consumer: Consumer, partition: int, start: int, end: int) -> Iterat
             if error is not None or offset >= end:
                 next_offset = end  # what lies below is no message: markers of transactions
                 break
-            records.append(LogRecord(offset, message.timestamp()[1], message.key(), message.value()))
+            stamp_ms, headers = message.timestamp()[1], message.headers() or ()
+            records.append(
+                LogRecord(offset, stamp_ms, message.key(), message.value(), headers)  # type: ignore[arg-type] # a list
+            )
             next_offset = offset + 1
         yield RecordBatch(partition, start, next_offset, records)
         start = next_offset
