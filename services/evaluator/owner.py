@@ -181,7 +181,8 @@ class Owner:
         last = self._ceiling.passed(batch.records, dead)
         if last is not None:
             self._stop(last)
-            done = _nothing  # not acknowledged: whoever starts anew begins with this batch
+            # not acknowledged: whoever starts anew begins with this batch
+            dead, done = dead[: dead.index(last) + 1], _nothing
         else:
             self._read_through = max(self._read_through, batch.next_offset)
         table.next_offset = max(table.next_offset, self._read_through)
