@@ -20,7 +20,7 @@ from services.evaluator.producer import LoopProducer
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.standstill import CommitWatch, follow_worker, is_in_group
 from services.evaluator.sweep import Sweep
-from shared.contracts.topics import DEAD_LETTERS_MAX_BYTES, EVENTS, declare
+from shared.contracts.topics import CHANGELOG_MAX_BYTES, EVENTS, declare
 from shared.runtime import metrics
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import HealthServer
@@ -29,8 +29,6 @@ from shared.runtime.process import Watchdog, end_now
 
 log = logging.getLogger(__name__)
 
-HEADROOM_BYTES = 65_536
-"""A dead letter is its source's bytes and some headers."""
 STOP_S = 20
 
 
@@ -59,7 +57,7 @@ class Evaluator:
         redis: Redis = Redis.from_url(settings.redis_url)
         await self._refuse_unfit(redis)
         log_epoch = await asyncio.to_thread(_topic_id, admin)
-        producer = LoopProducer(new_producer(settings.kafka_bootstrap_servers, DEAD_LETTERS_MAX_BYTES + HEADROOM_BYTES))
+        producer = LoopProducer(new_producer(settings.kafka_bootstrap_servers, CHANGELOG_MAX_BYTES))
         self._watchdog.arm("the event loop")
         self._watchdog.arm("the reader of commands")
         self._watchdog.arm("joining the group")
