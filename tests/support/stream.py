@@ -174,11 +174,11 @@ class Stream:
                 users[key] = decode_state(value)
         return users, partitions
 
-    def end_offsets(self) -> dict[int, int]:
-        """The next offset of each partition of `events`."""
+    def end_offsets(self, topic: str = EVENTS) -> dict[int, int]:
+        """The next offset of each partition of a topic that is numbered like `events`."""
         consumer = Consumer(self._client())
         try:
-            return {p: consumer.get_watermark_offsets(TopicPartition(EVENTS, p))[1] for p in range(self.partitions)}
+            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p))[1] for p in range(self.partitions)}
         finally:
             consumer.close()
 
