@@ -1,18 +1,21 @@
 # All commands. Python 3.11+ is all that is needed; the environment is made on first use.
 .DEFAULT_GOAL := help
-.PHONY: help up down test bench fault fmt env lock lock-jars
+.PHONY: help up down dead-letters test bench fault fmt env lock lock-jars
 
 python = .venv/bin/python
 checked = deploy services shared tests
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 up: env ## start everything; DEMO=0 leaves the demo out; Ctrl-C stops it
 	@PYTHONDONTWRITEBYTECODE=1 exec $(python) -m deploy.local up $(if $(filter 0 no false,$(DEMO)),--no-demo)
 
 down: env ## stop the one that runs in the background
 	@PYTHONDONTWRITEBYTECODE=1 exec $(python) -m deploy.local down
+
+dead-letters: env ## what could not be used, and why; ARGS="send --help" tells how to send it again
+	@PYTHONDONTWRITEBYTECODE=1 exec $(python) -m deploy.local dead-letters $(or $(ARGS),list)
 
 test: env ## everything that CI runs
 	.venv/bin/ruff check $(checked)

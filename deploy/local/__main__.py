@@ -1,12 +1,15 @@
-"""`python -m deploy.local up [--no-demo]` and `down`: what `make up` and `make down` call."""
+"""`python -m deploy.local up [--no-demo]`, `down` and `dead-letters ...`: what the make targets of these names call."""
 
 import argparse
 import os
 import sys
 
+from deploy.local.connection import kafka_of
 from deploy.local.console import complain
 from deploy.local.errors import LocalRunError, describe_os_error
+from deploy.local.installation import Installation
 from deploy.local.runner import down, up
+from services.evaluator import dead_letters_command
 
 
 def main(arguments: list[str]) -> int:
@@ -17,12 +20,17 @@ def main(arguments: list[str]) -> int:
         "--no-demo", action="store_true", help="without demo segments and events"
     )
     commands.add_parser("down", help="end the one that runs in the background")
-    options = parser.parse_args(arguments)
+    commands.add_parser(dead_letters_command.NAME, help="see and send again what could not be used", add_help=False)
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != dead_letters_command.NAME:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
         if options.command == "up":
             up(os.environ, with_demo=not options.no_demo)
-        else:
+        elif options.command == "down":
             down(os.environ)
+        else:
+            dead_letters_command.main(kafka_of(Installation.of(os.environ).folder), others, parser.prog)
     except LocalRunError as error:
         complain(" ".join(str(error).split()))
         return 1

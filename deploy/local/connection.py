@@ -35,6 +35,14 @@ def write_connection(
     write_private(connection_file(installation.folder), json.dumps(content, indent=2) + "\n")
 
 
+def kafka_of(folder: Path) -> str:
+    """The address of Kafka of the installation that runs in this folder. Raises LocalRunError when none does."""
+    try:
+        return str(json.loads(connection_file(folder).read_text())["kafka_bootstrap_servers"])
+    except FileNotFoundError as error:
+        raise LocalRunError(f"Nothing runs in {folder}: `make up` starts it.") from error
+
+
 def tenant_id(installation: Installation, servers: LocalServers) -> int:
     """The id of the tenant that the api made at its start. Raises LocalRunError when there is none."""
     slug = installation.environ.get("SHOAL_API_BOOTSTRAP_TENANT") or DEFAULT_TENANT

@@ -1,5 +1,6 @@
 """The answer to a message of `export-requests`: a value for a value, no I/O."""
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -25,6 +26,8 @@ class Record(Protocol):
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes | None]]: ...
 
 
 class Outgoing(NamedTuple):
@@ -41,7 +44,7 @@ def answer(record: Record) -> Outgoing:
     try:
         request = _request(record.value)
     except ValueError as fault:
-        headers = dead_letter_headers(record.topic, record.partition, record.offset, str(fault))
+        headers = dead_letter_headers(record.topic, record.partition, record.offset, str(fault), record.headers)
         return Outgoing(DEAD_LETTERS, record.key, record.value, headers)
     report = Progress(
         kind="export", id=request.export_id, outbox_id=request.outbox_id, status="failed", error=NOT_AVAILABLE

@@ -1,13 +1,13 @@
-"""`make bench`: prints the tables and writes the figures to bench.json."""
+"""`python -m tests.bench [evaluator|recovery|latency ...]`: prints the tables and writes the figures to bench.json."""
 
+import argparse
 import asyncio
 import json
-import signal
-import tempfile
 from pathlib import Path
+from typing import Any
 
-from tests.bench import evaluator, latency
-from tests.support.local_runner import LocalRunner, free_port_base
+from deploy.local.installation import ROOT
+from tests.bench import beside, evaluator, latency, recovery
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -15,19 +15,49 @@ RESULT = Path("bench.json")
 
 def main() -> None:
     """Each benchmark on servers of its own, one after the other."""
-    with running_servers() as servers:
-        events = evaluator.measure(servers.kafka_bootstrap_servers, servers.redis_url)
-    print(evaluator.table(events), flush=True)
-    with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
-        runner = LocalRunner(Path(folder), free_port_base())
-        runner.up("--no-demo")
-        try:
-            found = asyncio.run(latency.measured(runner.connection()))
-        finally:
-            runner.end(signal.SIGTERM)
-    print(latency.table(found))
-    RESULT.write_text(json.dumps({"evaluator": events, "latency_s": found}, indent=1))
+    options = _options()
+    found: dict[str, Any] = {}
+    for name in options.names or ["evaluator", "recovery", "latency"]:
+        found[name] = _BENCHMARKS[name](options)
+    RESULT.write_text(json.dumps(found, indent=1))
     print(f"written to {RESULT}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=["", *_BENCHMARKS], default="", metavar="name", help="default: all")
+    parser.add_argument("--rate", type=int, default=latency.RATE, help="latency: events a second")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="latency: measured in turn with another one")
+    parser.add_argument("--rounds", type=int, default=beside.ROUNDS, help="with --beside")
+    return parser.parse_args()
+
+
+def _evaluator(_: argparse.Namespace) -> Any:
+    with running_servers() as servers:
+        found = evaluator.measure(servers.kafka_bootstrap_servers, servers.redis_url)
+    print(evaluator.table(found), flush=True)
+    return found
+
+
+def _recovery(_: argparse.Namespace) -> Any:
+    with running_servers() as servers:
+        found = recovery.measure(servers.kafka_bootstrap_servers, servers.redis_url)
+    print(recovery.table(found), flush=True)
+    return found
+
+
+def _latency(options: argparse.Namespace) -> Any:
+    if options.beside:
+        figures = beside.compare({"before": options.beside.resolve(), "now": ROOT}, options.rate, options.rounds)
+        print(beside.table(figures, options.rate), flush=True)
+        return figures
+    with beside.installed() as connection:
+        found = asyncio.run(latency.measured(connection, options.rate))
+    print(latency.table(found, options.rate), flush=True)
+    return found
+
+
+_BENCHMARKS = {"evaluator": _evaluator, "recovery": _recovery, "latency": _latency}
 
 
 if __name__ == "__main__":

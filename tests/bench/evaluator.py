@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from shared.contracts.topics import declare
 from shared.runtime.kafka import ensure_topics
 from tests.bench.measure import cpu_s, spread
-from tests.bench.stock_faust import APP_ID, TOPIC
+from tests.bench.stock_faust import APP_ID, TOPIC, changelog_of
 from tests.support.evaluators import EvaluatorProcess, environment, evaluators, wait_for
 from tests.support.stream import Stream
 from tests.support.truth import Truth, differences
@@ -117,7 +117,7 @@ def _ceiling(bootstrap_servers: str, ranges: dict[int, tuple[int, int]]) -> floa
 
 def _stock_topics(bootstrap_servers: str) -> None:
     template = declare(PARTITIONS)[0]
-    names = (TOPIC, f"{APP_ID}-counts-changelog")
+    names = (TOPIC, changelog_of(APP_ID))
     ensure_topics(bootstrap_servers, [type(template)(name, PARTITIONS, {}) for name in names])
 
 

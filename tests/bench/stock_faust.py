@@ -9,10 +9,15 @@ TOPIC = "bench-stock"
 APP_ID = "bench-stock-faust"
 
 
-def stock_app(bootstrap_servers: str, partitions: int) -> Any:
+def changelog_of(app_id: str) -> str:
+    """The topic behind the app's Table."""
+    return f"{app_id}-counts-changelog"
+
+
+def stock_app(bootstrap_servers: str, partitions: int, app_id: str = APP_ID, topic: str = TOPIC) -> Any:
     """The app as its documentation writes it."""
     app = faust.App(
-        APP_ID,
+        app_id,
         broker=f"kafka://{bootstrap_servers}",
         store="memory://",
         topic_partitions=partitions,
@@ -28,11 +33,11 @@ def stock_app(bootstrap_servers: str, partitions: int) -> Any:
         async for event in events:
             counts[event["user_id"]] += 1
 
-    app.agent(app.topic(TOPIC, value_serializer="json"))(count)
+    app.agent(app.topic(topic, value_serializer="json"))(count)
     return app
 
 
 if __name__ == "__main__":
-    servers, count_of_partitions = sys.argv[1:3]
+    servers, count_of_partitions, *names = sys.argv[1:]
     sys.argv[1:] = ["worker", "--without-web", "-l", "warn"]
-    stock_app(servers, int(count_of_partitions)).main()
+    stock_app(servers, int(count_of_partitions), *names).main()

@@ -96,6 +96,13 @@ def test_the_three_lines_work_when_pasted(runner: LocalRunner) -> None:
     assert segments["count"] == 3
 
 
+def test_dead_letters_are_found_without_an_address(runner: LocalRunner, tmp_path: Path) -> None:
+    done = runner.run("dead-letters", "list", "--since", "2024-01-01")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0 letters\n", "")
+    elsewhere = runner.run("dead-letters", "list", SHOAL_DATA=str(tmp_path))
+    assert (elsewhere.returncode, elsewhere.stderr) == (1, f"Nothing runs in {tmp_path}: `make up` starts it.\n")
+
+
 def test_a_second_one_in_the_same_folder_is_refused_in_one_line(runner: LocalRunner) -> None:
     done = runner.run("up")
     assert done.returncode == 1

@@ -80,9 +80,9 @@ class World:
         """The api, started when it is first asked for; `new_api` starts another one, or this one otherwise."""
         return self.new_api()
 
-    def new_api(self, environ: Mapping[str, str] | None = None) -> ApiProcess:
+    def new_api(self, environ: Mapping[str, str] | None = None, entry: list[str] | None = None) -> ApiProcess:
         """Start an api; returns when it is ready."""
-        return self._started(ApiProcess(self.environ | dict(environ or {}))).await_ready()
+        return self._started(ApiProcess(self.environ | dict(environ or {}), entry)).await_ready()
 
     @overload
     def new_evaluator(

@@ -25,7 +25,9 @@ def free_port_base() -> int:
 class LocalRunner:
     """One installation in a folder, started and ended as often as wanted."""
 
-    def __init__(self, folder: Path, port_base: int) -> None:
+    def __init__(self, folder: Path, port_base: int, root: Path = ROOT) -> None:
+        """`root`: the checkout whose code runs, by its own environment."""
+        self._root = root
         self.folder = folder
         self.port_base = port_base
         self.lines: list[str] = []
@@ -42,7 +44,7 @@ class LocalRunner:
         self._process = subprocess.Popen(
             self._command("up", *options),
             env=self._environment(),
-            cwd=ROOT,
+            cwd=self._root,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -63,7 +65,7 @@ class LocalRunner:
         return subprocess.run(
             self._command(command, *options),
             env=self._environment() | environment,
-            cwd=ROOT,
+            cwd=self._root,
             capture_output=True,
             text=True,
             check=False,
@@ -85,7 +87,8 @@ class LocalRunner:
         return found
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "deploy.local", *arguments]
+        python = sys.executable if self._root == ROOT else str(self._root / ".venv/bin/python")
+        return [python, "-m", "deploy.local", *arguments]
 
     def _environment(self) -> dict[str, str]:
         ours = {"SHOAL_DATA": str(self.folder), "SHOAL_PORT_BASE": str(self.port_base)}

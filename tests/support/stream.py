@@ -174,25 +174,25 @@ class Stream:
                 users[key] = decode_state(value)
         return users, partitions
 
-    def end_offsets(self) -> dict[int, int]:
-        """The next offset of each partition of `events`."""
+    def end_offsets(self, topic: str = EVENTS) -> dict[int, int]:
+        """The next offset of each partition of a topic that is numbered like `events`."""
         consumer = Consumer(self._client())
         try:
-            return {p: self._end_offset(consumer, p) for p in range(self.partitions)}
+            return {p: self._end_offset(consumer, TopicPartition(topic, p)) for p in range(self.partitions)}
         finally:
             consumer.close()
 
-    def _end_offset(self, consumer: Consumer, partition: int) -> int:
+    def _end_offset(self, consumer: Consumer, place: TopicPartition) -> int:
         """Insists: a broker that has just been started or lost leads nothing for a moment."""
 
         def ask() -> tuple[int] | None:
             try:
-                return (consumer.get_watermark_offsets(TopicPartition(EVENTS, partition), timeout=5)[1],)
+                return (consumer.get_watermark_offsets(place, timeout=5)[1],)
             except KafkaException:
-                consumer.list_topics(EVENTS, timeout=5)  # else it goes on asking the one that led
+                consumer.list_topics(place.topic, timeout=5)  # else it goes on asking the one that led
                 return None
 
-        return wait_for(ask, 60, f"partition {partition} of events has a leader")[0]
+        return wait_for(ask, 60, f"{place.topic} {place.partition} has a leader")[0]
 
     def committed(self) -> dict[int, int]:
         """The offsets committed by the workers."""

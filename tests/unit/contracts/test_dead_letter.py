@@ -4,6 +4,7 @@ import pytest
 
 from shared.contracts.dead_letter import (
     MAX_REASON_CHARS,
+    RESENT_FROM,
     DeadLetterOrigin,
     dead_letter_headers,
     read_dead_letter_headers,
@@ -24,6 +25,12 @@ def test_the_headers_are_frozen() -> None:
 def test_what_was_written_is_read() -> None:
     headers = dead_letter_headers("events", 3, 41, "not UTF-8")
     assert read_dead_letter_headers(headers) == DeadLetterOrigin("events", 3, 41, "not UTF-8")
+
+
+def test_a_letter_that_was_one_before_says_which() -> None:
+    headers = dead_letter_headers("events", 3, 41, "not UTF-8", [("trace", None), (RESENT_FROM, b"2:7")])
+    assert RESENT_FROM == "resent_from"
+    assert read_dead_letter_headers(headers) == DeadLetterOrigin("events", 3, 41, "not UTF-8", resent_from="2:7")
 
 
 def test_a_reason_is_one_short_line_of_utf8_whatever_it_quotes() -> None:

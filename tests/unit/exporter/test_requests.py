@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from services.exporter.requests import NOT_AVAILABLE, answer
-from shared.contracts.dead_letter import read_dead_letter_headers
+from shared.contracts.dead_letter import RESENT_FROM, read_dead_letter_headers
 from shared.contracts.export_request import ExportRequest, encode_export_request, export_request_key
 from shared.contracts.progress import Progress, decode_progress
 
@@ -18,6 +18,7 @@ class Message(NamedTuple):
     topic: str = "export-requests"
     partition: int = 2
     offset: int = 17
+    headers: tuple[tuple[str, bytes], ...] = ((RESENT_FROM, b"3:4"),)
 
 
 def test_a_request_is_answered_as_failed_with_the_reason_under_its_own_key() -> None:
@@ -54,3 +55,4 @@ def test_what_is_no_request_becomes_a_dead_letter_with_its_bytes_and_the_reason(
     origin = read_dead_letter_headers(given.headers)
     assert (origin.source_topic, origin.source_partition, origin.source_offset) == ("export-requests", 2, 17)
     assert reason in origin.reason
+    assert origin.resent_from == "3:4"
