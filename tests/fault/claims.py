@@ -40,7 +40,8 @@ class Ownership:
                 pid = int(decode_claim(value or b"").worker.rpartition(":")[2])
                 self.claims[partition].append(Claimed(message.offset() or 0, pid))
             elif value is not None and not key.startswith(b"\0"):
-                is_late = decode_head(value).epoch < self.claims[partition][-1].epoch
+                claims = self.claims[partition]  # none yet: compaction took the claim that was here
+                is_late = bool(claims) and decode_head(value).epoch < claims[-1].epoch
                 self.late += is_late
                 (self.unrepaired.add if is_late else self.unrepaired.discard)(key)
 
