@@ -158,10 +158,12 @@ class World:
             return {}
 
     def end(self) -> None:
-        """End all processes and repair the servers."""
+        """End all processes, repair the servers, end what is still being sent."""
         for process in self.processes:
             process.end()
         self.servers.revive()
+        for load in self.loads:  # of a case that failed: the next one's topics have the same names
+            load.stop()
 
 
 @contextlib.contextmanager
