@@ -29,12 +29,20 @@ _LOG4J = """\
 
 
 class Kafka:
-    """One broker that is its own controller; `settings` are added to its properties, and win."""
+    """One broker that is its own controller; `settings` are added to its properties, and win.
+
+    Nodes with one `cluster_id` and each other's addresses in their settings are one cluster.
+    """
 
     name = "kafka"
 
     def __init__(
-        self, folder: Path, port: int, controller_port: int, settings: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        port: int,
+        controller_port: int,
+        settings: Mapping[str, str] | None = None,
+        cluster_id: str | None = None,
     ) -> None:
         self._folder = folder
         self._home = folder / "kafka"
@@ -42,6 +50,7 @@ class Kafka:
         self._properties = self._home / "server.properties"
         self._log4j = self._home / "log4j2.xml"
         self._settings = node_settings(self._home, port, controller_port) | dict(settings or {})
+        self._cluster_id = cluster_id or new_cluster_id()
         self.process: ManagedProcess | None = None
 
     @property
@@ -93,7 +102,7 @@ class Kafka:
         return [str(java()), *own, *options]
 
     def _format(self, jars: str) -> None:
-        tool = ["-cp", jars, "kafka.tools.StorageTool", "format", "-t", _new_cluster_id(), "-c", str(self._properties)]
+        tool = ["-cp", jars, "kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(self._properties)]
         quiet = f"-Dlog4j2.configurationFile={self._log4j}"
         done = subprocess.run([*self._java(quiet), *tool], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -137,7 +146,8 @@ def node_settings(home: Path, port: int, controller_port: int) -> dict[str, str]
     }
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
+    """An id that no other cluster has."""
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not text.startswith("-"):  # would be read as an option

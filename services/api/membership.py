@@ -5,12 +5,16 @@ from typing import NamedTuple
 
 from shared.contracts.redis_keys import COMING, NEVER, SOFT, unpack_records
 
+SUCCESSOR_US = 10_000_000
+"""So long after a turn the evaluator has written what follows it, unless it is away."""
+
 
 class Membership(NamedTuple):
     """A user's segments at an instant.
 
-    `stale`: a soft turn has passed, so one of the answers is only the last known. `next_change_at` (microseconds)
-    is the next instant at which time alone changes the answer, None when it never does or is not known exactly.
+    `stale`: a soft turn has passed, or one whose successor is not known: one of the answers is only the last known.
+    `next_change_at` (microseconds) is the next instant at which time alone changes the answer, None when it never
+    does or is not known exactly.
     """
 
     segment_ids: list[int]
@@ -39,6 +43,8 @@ def membership_at(value: bytes | None, now: int, asked: Container[int]) -> Membe
             soft_turn = min(soft_turn, turns_at)
         elif now >= turns_at:
             turned = True
+            # who entered by time may leave by time again: the sweep writes that turn, when it comes to it
+            stale |= bool(flags & COMING) and now - turns_at > SUCCESSOR_US
         elif turns_at < hard_turn:
             hard_turn = turns_at
         if turned is (flags & COMING == COMING):

@@ -9,6 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.api.auth import BootstrapKey
+from services.api.calibrated_clock import CalibratedClock
 from services.api.database import Database
 from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
 from services.api.leadership import Leadership
@@ -30,7 +31,6 @@ class Wiring:
 
     def __init__(self, settings: ApiSettings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.clock = clock or SystemClock()
         self.authenticator = BootstrapKey(settings.bootstrap_key)
         self.database = Database(settings.database_url)
         self.redis = Redis.from_url(
@@ -40,6 +40,8 @@ class Wiring:
             # once more at once: the connection of a restarted server is found dead by the first command on it
             retry=Retry(NoBackoff(), 1),
         )
+        self._calibrated = CalibratedClock(self.redis, SystemClock())
+        self.clock: Clock = clock or self._calibrated
         self.writer = KafkaWriter(
             lambda: new_producer(
                 settings.kafka_bootstrap_servers, EVENTS_MAX_BYTES + _PRODUCER_HEADROOM_BYTES, DELIVERY_TIMEOUT_MS
@@ -52,7 +54,7 @@ class Wiring:
             self.database, settings.kafka_bootstrap_servers, settings.partitions, self._segments_changed
         )
         self.leadership = Leadership(settings.database_url, self.relay.wake, (self.relay.run, self.progress.run))
-        self._leading: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Connect, find or make the bootstrap tenant, and begin the background work. Raises DatabaseUnavailable."""
@@ -60,13 +62,16 @@ class Wiring:
         async with self.database.begin() as work:
             self.authenticator.belongs_to(await work.tenants.ensure(slug), slug)
         await self.writer.start()
-        self._leading = asyncio.create_task(self.leadership.run(), name="leadership")
+        self._background = [
+            asyncio.create_task(self.leadership.run(), name="leadership"),
+            asyncio.create_task(self._calibrated.run(), name="clock"),
+        ]
 
     async def stop(self) -> None:
         """End the background work, write what is under way, close all connections."""
-        if self._leading is not None:
-            self._leading.cancel()
-            await asyncio.gather(self._leading, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self.writer.stop()
         await self.redis.aclose()
         await self.database.close()

@@ -7,6 +7,7 @@ import sys
 from services.evaluator import dead_letters_command
 from services.evaluator.app import Evaluator, Unfit
 from services.evaluator.settings import EvaluatorSettings
+from shared.runtime.crash_points import arm
 from shared.runtime.logs import configure_logs
 from shared.runtime.process import EXIT_REFUSED, clear_end, run
 from shared.runtime.settings import CommonSettings
@@ -22,6 +23,7 @@ def main() -> None:
     with clear_end("evaluator"):
         settings = EvaluatorSettings.load()
     configure_logs(settings.log_level)
+    arm(settings.crash_at)
     gc.set_threshold(*_GC_THRESHOLDS)
 
     async def work(stop: asyncio.Event) -> None:

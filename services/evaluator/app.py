@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from services.evaluator.agents import EvaluatorApp, add_agent, new_faust_app
 from services.evaluator.assignment import Assignment
 from services.evaluator.catalog import Catalog
+from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.membership_writer import refuse_unfit
 from services.evaluator.producer import LoopProducer
 from services.evaluator.settings import EvaluatorSettings
@@ -43,7 +44,7 @@ class Evaluator:
     def __init__(self, settings: EvaluatorSettings) -> None:
         self._settings = settings
         self._watchdog = Watchdog(settings.standstill_s, "evaluator")
-        self._clock = SystemClock()
+        self._clock = ClockWatch(SystemClock(), round(settings.clock_skew_limit_s * 1_000_000))
         self._tasks: list[asyncio.Task[None]] = []
         self._health = HealthServer(settings.host, settings.port, self._parts, metrics.EVALUATOR)
         self._faust: EvaluatorApp
@@ -62,7 +63,7 @@ class Evaluator:
         self._watchdog.arm("the event loop")
         self._watchdog.arm("the reader of commands")
         self._watchdog.arm("joining the group")
-        catalog = Catalog(self._new_consumer(tells_ends=True), lambda: self._watchdog.beat("the reader of commands"))
+        catalog = Catalog(self._new_consumer(), lambda: self._watchdog.beat("the reader of commands"))
         self._assignment = Assignment(
             producer,
             catalog,
@@ -70,10 +71,10 @@ class Evaluator:
             self._new_consumer,
             self._watchdog,
             self._clock,
-            partitions=settings.partitions,
+            settings,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             log_epoch=log_epoch,
-            end=lambda why: end_now(f"evaluator: {why}", traces=False),
+            end=lambda why, code: end_now(f"evaluator: {why}", traces=False, code=code),
         )
         self._faust = new_faust_app(settings)
         self._faust.assignment, self._faust.commits = self._assignment, CommitWatch(self._watchdog)
@@ -120,14 +121,14 @@ class Evaluator:
     def _client(self) -> dict[str, str | int | float | bool]:
         return {"bootstrap.servers": self._settings.kafka_bootstrap_servers, "log_level": 3}
 
-    def _new_consumer(self, *, tells_ends: bool = False) -> Consumer:
-        """A consumer without a group for explicit partitions; `tells_ends`: it reports when it has read one."""
+    def _new_consumer(self) -> Consumer:
+        """A consumer for explicit partitions that reports when it has read one; it joins no group."""
         return Consumer(
             self._client()
             | {
-                "group.id": f"{self._settings.group}-readers",  # asked for by the client, joined by nobody
+                "group.id": self._settings.group,  # whose committed offsets it may ask for
                 "enable.auto.commit": False,
-                "enable.partition.eof": tells_ends,
+                "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 50,
             }
@@ -139,10 +140,15 @@ class Evaluator:
             return {"start": "not finished"}
         recovering = self._assignment.recovering
         trouble = next(iter(self._assignment.trouble.values()), None)
+        rebuilding, stopped = self._assignment.rebuilding, self._assignment.stopped
+        metrics.PARTITIONS_STOPPED.set(len(stopped))
         return {
             "kafka": None if is_in_group(self._faust) else "joining the group of workers",
             "recovery": f"partitions {recovering} are being recovered" if recovering else None,
             "redis": trouble,
+            "rebuild": f"partitions {rebuilding} are made anew from the log" if rebuilding else None,
+            "events": "; ".join(stopped) or None,
+            "clock": self._clock.fault,
         }
 
 

@@ -13,19 +13,22 @@ from redis.asyncio import Redis
 from services.evaluator import changelog
 from services.evaluator.catalog import Catalog
 from services.evaluator.changelog import ChangelogWriter, Fenced, UnreadableState
+from services.evaluator.clock_watch import ClockWatch
+from services.evaluator.dead_letter_ceiling import DeadLetterCeiling
 from services.evaluator.membership_writer import MembershipWriter
 from services.evaluator.owner import LostPlace, Owner
 from services.evaluator.producer import DeliveryFailed, DeliveryGroup, LoopProducer
 from services.evaluator.publisher import Publisher
 from services.evaluator.records import RecordBatch
-from services.evaluator.state_table import StateTable
+from services.evaluator.recovery import Recovery, Refused, read_log, recovered
+from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.step import Step
 from shared.contracts.command import Command
 from shared.contracts.progress import Progress, encode_progress, progress_key
 from shared.contracts.topics import PROGRESS
 from shared.runtime import metrics
-from shared.runtime.clock import Clock
-from shared.runtime.process import Watchdog
+from shared.runtime.crash_points import crash_point
+from shared.runtime.process import EXIT_REFUSED, EXIT_STOOD_STILL, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +66,20 @@ class Holding:
         if task in self.tasks:
             self.tasks.remove(task)
 
-    async def ready(self, owner: Owner) -> None:
-        """Hand over to the owner, with all commands there were."""
+    async def hand_commands(self, owner: Owner) -> None:
+        """Give the owner all commands there were; later ones wait for `open`."""
         await self._caught_up.wait()
+        self._hand_early(owner)
+
+    def open(self, owner: Owner) -> None:
+        """From now on the owner takes batches and commands."""
+        self._hand_early(owner)
+        self.owner.set_result(owner)
+
+    def _hand_early(self, owner: Owner) -> None:
         for command in self._early:
             owner.wish(command)
-        self.owner.set_result(owner)
+        self._early.clear()
 
 
 class Assignment:
@@ -81,16 +92,16 @@ class Assignment:
         redis: Redis,
         new_consumer: Callable[[], Consumer],
         watchdog: Watchdog,
-        clock: Clock,
+        clock: ClockWatch,
+        settings: EvaluatorSettings,
         *,
-        partitions: int,
         worker: str,
         log_epoch: str,
-        end: Callable[[str], None],
+        end: Callable[[str, int], None],
     ) -> None:
-        """`end` is told why the process must end."""
+        """`end` is told why the process must end, and its exit code."""
         self._producer, self._catalog, self._redis, self._new_consumer = producer, catalog, redis, new_consumer
-        self._watchdog, self._clock, self._partitions, self._worker = watchdog, clock, partitions, worker
+        self._watchdog, self._clock, self._settings, self._worker = watchdog, clock, settings, worker
         self._log_epoch, self._end = log_epoch, end
         self._holdings: dict[int, Holding] = {}
         self._pool = ThreadPoolExecutor(RECOVERIES_AT_ONCE, "recovery")
@@ -108,6 +119,16 @@ class Assignment:
     def recovering(self) -> list[int]:
         """The partitions taken but not at work yet."""
         return [p for p, holding in self._holdings.items() if not holding.owner.done()]
+
+    @property
+    def rebuilding(self) -> list[int]:
+        """The partitions whose state was lost and is being made anew from the log."""
+        return [owner.table.partition for owner in self.owners() if owner.table.record.rebuild_until]
+
+    @property
+    def stopped(self) -> list[str]:
+        """Why some partitions are not read any further."""
+        return [owner.stopped for owner in self.owners() if owner.stopped]
 
     async def take(self, partitions: frozenset[int]) -> None:
         """Begin to own exactly these partitions, each from what is durable."""
@@ -134,7 +155,9 @@ class Assignment:
     async def flush(self, partitions: list[int]) -> None:
         """Make what these partitions' owners folded durable."""
         owners = [owner for owner in self.owners() if owner.table.partition in partitions]
+        crash_point("before_flush")
         await asyncio.gather(*(owner.flush() for owner in owners))
+        crash_point("before_commit")
 
     async def rest(self) -> None:
         """Begin nothing more; finish what is under way, for a limited time."""
@@ -152,7 +175,7 @@ class Assignment:
             holding.owner.cancel()
             for task in holding.tasks:
                 task.cancel()
-            self._watchdog.disarm(f"recovery of partition {holding.partition}")
+            self._watchdog.disarm(_part(holding.partition))
         tasks = [task for holding in holdings.values() for task in holding.tasks]
         await asyncio.gather(*tasks, return_exceptions=True)
         if holdings:
@@ -167,19 +190,23 @@ class Assignment:
     async def _set_up(self, holding: Holding) -> None:
         partition = holding.partition
         async with self._recoveries:
-            table, unpublished = await self._recovered(partition)
-        changes = ChangelogWriter(self._producer, table)
+            recovery = await self._recovered(partition)
+        table = recovery.table
+        changes = ChangelogWriter(self._producer, table, self._new_consumer)
         writer = MembershipWriter(self._redis, table, lambda why: self._note_trouble(partition, why))
         publisher = Publisher(table, changes, writer, self._producer)
-        known = await writer.take_over()
-        if not known and table.store:
-            await publisher.rebuild()
-        await publisher.republish(unpublished)
+        await publisher.take_over(recovery)
         report = functools.partial(self._report, holding)
-        owner = Owner(table, Step(table, self._partitions), changes, publisher, report)
+        ceiling = DeadLetterCeiling(self._settings.unusable_in_a_row)
+        step = Step(table, self._settings.partitions)
+        owner = Owner(table, step, changes, publisher, report, self._clock, ceiling)
         holding.tasks.append(self._guarded(holding, publisher.run()))
-        await holding.ready(owner)
-        self._watchdog.disarm(f"recovery of partition {partition}")
+        await holding.hand_commands(owner)
+        working = self._guarded(holding, owner.run())
+        holding.tasks.append(working)
+        await self._catch_up(owner, recovery.committed)
+        holding.open(owner)
+        self._watchdog.disarm(_part(partition))
         log.info(
             "partition %d: ours from epoch %d, %d users, next offset %d",
             partition,
@@ -187,36 +214,54 @@ class Assignment:
             len(table.store),
             table.next_offset,
         )
-        await owner.run()
 
-    async def _recovered(self, partition: int) -> tuple[StateTable, list[bytes]]:
-        part = f"recovery of partition {partition}"
+    async def _recovered(self, partition: int) -> Recovery:
+        part = _part(partition)
         self._watchdog.arm(part)
-        epoch = await changelog.claim(self._producer, partition, self._worker, self._clock.now_us())
+        now_us = self._clock.now_us()
+        epoch = await changelog.claim(self._producer, partition, self._worker, self._clock)
         loop, consumer = asyncio.get_running_loop(), self._new_consumer()
+        recover = functools.partial(
+            recovered,
+            consumer,
+            partition,
+            (epoch, now_us),
+            self._log_epoch,
+            lambda: self._watchdog.beat(part),
+            accept_lost=self._settings.accept_lost_events,
+        )
         try:
-            table = await loop.run_in_executor(
-                self._pool, changelog.recover, consumer, partition, epoch, lambda: self._watchdog.beat(part)
-            )
+            return await loop.run_in_executor(self._pool, recover)
         finally:
             loop.run_in_executor(None, consumer.close)
-        recorded = table.record.log_epoch
-        if recorded not in ("", self._log_epoch):
-            raise UnreadableState(
-                f"partition {partition}: the state was made from topic events {recorded}, the broker has "
-                f"{self._log_epoch}: the topic was created anew; restore it, or remove topic user-state-changelog too"
-            )
-        return table, table.after_recovery(epoch, self._log_epoch)
+
+    async def _catch_up(self, owner: Owner, committed: int) -> None:
+        """Read what the group has committed and the state lacks: the group reads on from its committed offset only."""
+        table = owner.table
+        start = table.record.flushed_through
+        if start >= committed:
+            return
+        log.warning("partition %d: events %d to %d are read again", table.partition, start, committed)
+        loop, consumer = asyncio.get_running_loop(), self._new_consumer()
+        batches = read_log(consumer, table.partition, start, committed)
+        try:
+            while (batch := await loop.run_in_executor(self._pool, next, batches, None)) is not None:
+                self._watchdog.beat(_part(table.partition))
+                await owner.deliver(batch, _nothing)
+        finally:
+            loop.run_in_executor(None, consumer.close)
 
     def _guarded(self, holding: Holding, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         async def run() -> None:
             try:
                 await work
+            except Refused as error:
+                self._end(str(error), EXIT_REFUSED)
             except ENDS_PROCESS as error:
-                self._end(str(error.args[0] if error.args else error))
+                self._end(str(error.args[0] if error.args else error), EXIT_STOOD_STILL)
             except Exception:
                 log.exception("partition %d: a defect", holding.partition)
-                self._end(f"partition {holding.partition}: a defect, see the traceback above")
+                self._end(f"partition {holding.partition}: a defect, see the traceback above", EXIT_STOOD_STILL)
 
         return asyncio.create_task(run(), name=f"partition {holding.partition}")
 
@@ -238,3 +283,12 @@ class Assignment:
         elif partition not in self.trouble:
             log.warning("partition %d: %s; waiting", partition, why)
             self.trouble[partition] = why
+
+
+def _part(partition: int) -> str:
+    """What the watchdog watches while a partition is taken."""
+    return f"recovery of partition {partition}"
+
+
+def _nothing() -> None:
+    """What is read again was committed before: nobody waits for it."""

@@ -1,11 +1,13 @@
 """The changelog of one partition: claiming it, recovering from it, writing behind to it."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.producer import DeliveryGroup, LoopProducer
 from services.evaluator.state_records import (
     CLAIM_KEY,
@@ -23,25 +25,35 @@ from services.evaluator.state_records import (
 )
 from services.evaluator.state_table import StateTable
 from shared.contracts.topics import CHANGELOG
+from shared.runtime import metrics
+
+log = logging.getLogger(__name__)
 
 _RECORDS_A_READ = 10_000
 _READ_WAIT_S = 0.05
+_EPOCH_HEADER = "epoch"
 
 
 class Fenced(Exception):  # noqa: N818 - it names the thing
-    """Stop: another worker owns the partition, or wrote into its changelog."""
+    """Stop: another worker owns the partition."""
 
 
 class UnreadableState(Exception):  # noqa: N818 - it names the thing
     """Stop: the changelog holds a record of another schema; the text names it."""
 
 
-async def claim(producer: LoopProducer, partition: int, worker: str, now_us: int) -> int:
-    """Take the partition: the offset of the claim is our epoch, and recovery reads through it."""
-    group = DeliveryGroup()
+async def claim(producer: LoopProducer, partition: int, worker: str, clock: ClockWatch) -> int:
+    """Take the partition: the offset of the claim is our epoch, and recovery reads through it.
+
+    The broker's stamp on it is the first that `clock` learns of the broker's time. Raises DeliveryFailed.
+    """
+    group, now_us = DeliveryGroup(), clock.now_us()
     record = encode(Claim(SCHEMA_VERSION, worker, now_us))
     producer.send(CHANGELOG, CLAIM_KEY, record, partition=partition, group=group)
-    return await group.seal()
+    epoch = await group.seal()
+    if group.appended_ms is not None:
+        clock.appended(group.appended_ms * 1000, now_us)
+    return epoch
 
 
 def recover(consumer: Consumer, partition: int, epoch: int, on_progress: Callable[[], None]) -> StateTable:
@@ -51,18 +63,28 @@ def recover(consumer: Consumer, partition: int, epoch: int, on_progress: Callabl
     and its key is written again, so that what we know is the newest. Raises UnreadableState, KafkaException.
     """
     reading = _Reading(StateTable(partition))
-    consumer.assign([TopicPartition(CHANGELOG, partition, OFFSET_BEGINNING)])
+    for message in _read(consumer, partition, OFFSET_BEGINNING, epoch, on_progress):
+        reading.take(message)
+    return reading.finish()
+
+
+def _read(
+    consumer: Consumer, partition: int, start: int, last: int, on_progress: Callable[[], None]
+) -> Iterator[Message]:
+    """All messages from `start` through the offset `last`, which must be one of a message."""
+    consumer.assign([TopicPartition(CHANGELOG, partition, start)])
     reached = -1
-    while reached < epoch:
+    while reached < last:
         for message in consumer.consume(_RECORDS_A_READ, _READ_WAIT_S):
-            if message.error() is not None:
-                raise KafkaException(message.error())
-            reached = message.offset() or 0
-            if reached <= epoch:
-                reading.take(message.key() or b"", message.value(), reached)
+            error = message.error()
+            if error is None:
+                reached = message.offset() or 0
+                if reached <= last:
+                    yield message
+            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - that is its public spelling
+                raise KafkaException(error)
         on_progress()
     consumer.unassign()
-    return reading.finish()
 
 
 class _Reading:
@@ -73,57 +95,97 @@ class _Reading:
         self._epoch = -1
         self._late: set[bytes] = set()
 
-    def take(self, key: bytes, value: bytes | None, offset: int) -> None:
+    def take(self, message: Message) -> None:
         try:
-            self._take(key, value, offset)
+            self._take(message)
         except msgspec.MsgspecError as error:
-            place = f"{CHANGELOG} partition {self._table.partition} offset {offset}"
+            place = f"{CHANGELOG} partition {self._table.partition} offset {message.offset()}"
             raise UnreadableState(f"{place}: a record of another schema ({error})") from error
 
     def finish(self) -> StateTable:
-        table = self._table
-        for key in self._late:
-            segment_id = segment_id_of(key)
-            if segment_id in table.segments:
-                table.unwritten.add(segment_id)
-            elif table.user(key) is not None:
-                table.dirty[key] = None
-            else:
-                table.erased.append(key)
-        return table
+        note_late(self._table, self._late)
+        return self._table
 
-    def _take(self, key: bytes, value: bytes | None, offset: int) -> None:
-        table = self._table
+    def _take(self, message: Message) -> None:
+        table, key, value = self._table, message.key() or b"", message.value()
         if key == CLAIM_KEY:
             if value is not None:
                 decode_claim(value)
-                self._epoch = offset
-        elif value is None:
-            table.store.pop(key, None)
+                self._epoch = message.offset() or 0
         elif key == PARTITION_KEY:
-            record = decode_partition(value)
+            record = decode_partition(value or b"")
             if record.epoch >= self._epoch:
                 table.record = record
-        elif key.startswith(b"\0"):
-            segment = decode_segment(value)
-            if segment.epoch >= self._epoch:
-                table.segments[segment.segment_id] = segment
-                self._late.discard(key)
-            else:
-                self._late.add(key)
-        elif decode_head(value).epoch >= self._epoch:
-            table.store[key] = value
-            self._late.discard(key)
-        else:
+        elif _epoch_of(message) < self._epoch:
             self._late.add(key)
+        else:
+            self._late.discard(key)
+            if key.startswith(b"\0"):
+                self._take_segment(key, value)
+            elif value is None:
+                table.store.pop(key, None)
+            else:
+                table.store[key] = value
+
+    def _take_segment(self, key: bytes, value: bytes | None) -> None:
+        segment_id = segment_id_of(key)
+        if segment_id is None:
+            raise msgspec.DecodeError(f"the key {key!r}")
+        if value is None:
+            self._table.segments.pop(segment_id, None)
+        else:
+            self._table.segments[segment_id] = decode_segment(value)
+
+
+def _epoch_of(message: Message) -> int:
+    """The epoch of the owner that wrote a record of a user or a segment."""
+    value = message.value()
+    if value is None:
+        headers = dict(message.headers() or ())
+        return int(headers.get(_EPOCH_HEADER, b"0"))  # type: ignore[arg-type] # ours are bytes
+    return decode_segment(value).epoch if (message.key() or b"").startswith(b"\0") else decode_head(value).epoch
+
+
+def note_late(table: StateTable, keys: set[bytes]) -> None:
+    """Let the next flush write what we know of these keys: a late record of theirs is the newest in the changelog."""
+    for key in keys:
+        segment_id = segment_id_of(key)
+        if segment_id in table.segments:
+            table.unwritten.add(segment_id)
+        elif table.user(key) is not None:
+            table.dirty[key] = None
+        else:
+            table.erased.append(key)
+
+
+def written_late(consumer: Consumer, partition: int, start: int, last: int, epoch: int) -> list[bytes]:
+    """The keys that others than the owner of `epoch` wrote from the offset `start` through `last`. Blocks.
+
+    Raises Fenced when one of these records is a newer claim, KafkaException.
+    """
+    late = []
+    for message in _read(consumer, partition, start, last, lambda: None):
+        key = message.key() or b""
+        if key == CLAIM_KEY:
+            raise Fenced(f"{CHANGELOG} partition {partition}: offset {message.offset()} is a newer claim than ours")
+        # each flush of ours ends with the partition's record
+        if key != PARTITION_KEY and _epoch_of(message) != epoch:
+            late.append(key)
+    return late
 
 
 class ChangelogWriter:
-    """Writes one partition's records. We are the only writer, so the offsets of our own writes are contiguous."""
+    """Writes one partition's records. We are the only writer, so the offsets of our own writes are contiguous.
 
-    def __init__(self, producer: LoopProducer, table: StateTable) -> None:
-        self._producer, self._table = producer, table
-        self._written = 0
+    A gap is what an owner that was replaced wrote late: its records are read, and their keys written again.
+    """
+
+    def __init__(self, producer: LoopProducer, table: StateTable, new_consumer: Callable[[], Consumer]) -> None:
+        """`new_consumer` gives one without a group that reads only committed messages."""
+        self._producer, self._table, self._new_consumer = producer, table, new_consumer
+        self._written = self._foreign = 0
+        self._verified = table.record.epoch
+        self._repairing = asyncio.Lock()
 
     def put_users(self, keys: list[bytes]) -> None:
         """Write the current state of these users."""
@@ -137,7 +199,7 @@ class ChangelogWriter:
         self._put(segment_key(segment.segment_id), encode(stamped))
 
     def erase(self, keys: list[bytes]) -> None:
-        """Write tombstones."""
+        """Write tombstones, stamped with our epoch."""
         for key in keys:
             self._put(key, None)
 
@@ -145,17 +207,32 @@ class ChangelogWriter:
         """Write the partition record; done when it and all before it are durable. Raises Fenced, DeliveryFailed."""
         group = DeliveryGroup()
         self._put(PARTITION_KEY, encode(self._table.record), group)
-        expected = self._table.record.epoch + self._written
-        return asyncio.ensure_future(self._contiguous(group.seal(), expected))
+        return asyncio.ensure_future(self._contiguous(group.seal(), self._written))
 
-    async def _contiguous(self, delivered: "asyncio.Future[int]", expected: int) -> None:
+    async def _contiguous(self, delivered: "asyncio.Future[int]", written: int) -> None:
         offset = await delivered
-        if offset != expected:
-            raise Fenced(
-                f"{CHANGELOG} partition {self._table.partition}: offset {expected} expected for the last record, "
-                f"{offset} found: another worker writes here"
+        async with self._repairing:
+            if offset <= self._verified:
+                return
+            others = offset - self._table.record.epoch - written
+            if others != self._foreign:
+                await self._repair(offset)
+            self._foreign, self._verified = others, offset
+
+    async def _repair(self, through: int) -> None:
+        partition, consumer = self._table.partition, self._new_consumer()
+        loop = asyncio.get_running_loop()
+        try:
+            late = await loop.run_in_executor(
+                None, written_late, consumer, partition, self._verified + 1, through, self._table.record.epoch
             )
+        finally:
+            loop.run_in_executor(None, consumer.close)
+        log.warning("partition %d: %d late records of a replaced owner are written over", partition, len(late))
+        metrics.LATE_RECORDS.inc(len(late))
+        note_late(self._table, set(late))
 
     def _put(self, key: bytes, value: bytes | None, group: DeliveryGroup | None = None) -> None:
-        self._producer.send(CHANGELOG, key, value, partition=self._table.partition, group=group)
+        headers = [(_EPOCH_HEADER, b"%d" % self._table.record.epoch)] if value is None else ()
+        self._producer.send(CHANGELOG, key, value, partition=self._table.partition, headers=headers, group=group)
         self._written += 1

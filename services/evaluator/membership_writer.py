@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgpack
 from redis.asyncio import Redis
@@ -32,13 +32,21 @@ SCRIPT = (Path(__file__).parent / "membership_writer.lua").read_text()
 USERS_A_SCRIPT = 200
 """A script stops all others while it runs; so many changes take about a millisecond."""
 
-# Sets the epoch if it is higher. Answers the head found: '' when there was none.
+# Takes the partition for an epoch. ARGV: epoch; epoch and number of the last script known to be in the data; how:
+# 'check' what is there, take it for 'lost', or for lost whatever epoch it has ('force'). Answers 'fenced', 'lost'
+# (then the mark is set, in the same step) or 'ok'; and the head.
 TAKE = """
 local head = redis.call('GET', KEYS[1])
-if head and tonumber(string.match(head, '^%d+')) > tonumber(ARGV[1]) then return head end
+local epoch, n = string.match(head or '', '^(%d+) (%d+)$')
+epoch, n = tonumber(epoch or -1), tonumber(n or -1)
+if epoch > tonumber(ARGV[1]) and ARGV[4] ~= 'force' then return {'fenced', head} end
+local old = epoch < tonumber(ARGV[2]) or (epoch == tonumber(ARGV[2]) and n < tonumber(ARGV[3]))
+if old or ARGV[4] ~= 'check' then redis.call('SET', KEYS[2], '1') end
 redis.call('SET', KEYS[1], ARGV[1] .. ' 0')
-return head or ''
+return {redis.call('EXISTS', KEYS[2]) == 1 and 'lost' or 'ok', head or ''}
 """
+
+TakeOver = Literal["check", "lost", "force"]
 
 RedisChange = tuple[bytes, bytes, bytes]
 """Tenant (decimal), user id, packed value."""
@@ -64,14 +72,21 @@ class MembershipWriter:
         self._take = redis.register_script(TAKE)
         self._n = 0
 
-    async def take_over(self) -> bool:
-        """Announce our epoch; False when Redis holds nothing of this partition. Raises Fenced."""
-        epoch = self._table.record.epoch
-        found = await self._persist(lambda: self._take(keys=self._keys[:1], args=[epoch]))
-        if found and int(found.split()[0]) > epoch:
-            raise self._fenced(found)
+    async def take_over(self, how: TakeOver = "check") -> bool:
+        """Announce our epoch; False when Redis does not hold what was written last, or `how` says so.
+
+        The partition is then marked as being rebuilt, until `rebuild`. Raises Fenced, unless forced: epochs begin
+        anew with a changelog that was lost.
+        """
+        record = self._table.record
+        args = [record.epoch, record.redis_epoch, record.redis_n, how]
+        answer, head = await self._persist(lambda: self._take(keys=[self._keys[0], self._keys[3]], args=args))
+        if answer == b"fenced":
+            raise self._fenced(head)
         self._n = 0
-        return bool(found)
+        if answer == b"ok":
+            self._note_head()
+        return bool(answer == b"ok")
 
     async def write(self, changes: Sequence[RedisChange], next_offset: int) -> None:
         """The values of some users, the clock and the applied offset. Raises Fenced, Lost."""
@@ -80,10 +95,11 @@ class MembershipWriter:
             await self._write([part for change in some for part in change], next_offset)
 
     async def rebuild(self, users: Iterable[User], next_offset: int) -> None:
-        """Rewrite everything of the partition; lookups answer 503 meanwhile. Raises Fenced, Lost."""
-        log.warning("partition %d: rewriting all memberships in Redis", self._table.partition)
-        await self._persist(lambda: self._redis.set(self._keys[3], b"1"))
-        await self.take_over()
+        """Rewrite everything of the partition; lookups answer 503 meanwhile. Raises Fenced, Lost.
+
+        The mark stays while the partition's record says that the log must be read further first.
+        """
+        await self.take_over("lost")
         await self._persist(self._delete_all)
         batch: list[RedisChange] = []
         for user in users:
@@ -92,7 +108,8 @@ class MembershipWriter:
                 await self.write(batch, next_offset)
                 batch = []
         await self.write(batch, next_offset)
-        await self._persist(lambda: self._redis.delete(self._keys[3]))
+        if not self._table.record.rebuild_until:
+            await self._persist(lambda: self._redis.delete(self._keys[3]))
 
     async def _write(self, changes: list[bytes], next_offset: int) -> None:
         record = self._table.record
@@ -102,16 +119,26 @@ class MembershipWriter:
         payload = msgpack.packb(changes, use_bin_type=False)
         answer = await self._persist(lambda: self._publish(keys=self._keys, args=[*args, payload]))
         if answer[0] == b"ok":
+            self._note_head()
             return
         if answer[0] == b"fenced":
             raise self._fenced(answer[1])
         raise Lost(f"partition {self._table.partition}: the head is {answer[0].decode()} ({answer[1].decode()!r})")
 
+    def _note_head(self) -> None:
+        """Everything published so far is in the data of this head or a later one."""
+        self._table.record.redis_epoch, self._table.record.redis_n = self._table.record.epoch, self._n
+
     async def _delete_all(self) -> None:
-        for prefix in self._prefixes:
-            found = [key async for key in self._redis.scan_iter(match=prefix + b"*", count=1000)]
-            for start in range(0, len(found), 1000):
-                await self._redis.unlink(*found[start : start + 1000])
+        """Remove the values and member sets of the partition, known or not."""
+        pattern, found = keys.data_pattern(self._table.partition), []
+        async for key in self._redis.scan_iter(match=pattern, count=1000):
+            found.append(key)
+            if len(found) == 1000:
+                await self._redis.unlink(*found)
+                found = []
+        if found:
+            await self._redis.unlink(*found)
 
     async def _persist(self, call: Callable[[], Awaitable[Any]]) -> Any:
         pause_s = _FIRST_PAUSE_S

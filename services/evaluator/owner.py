@@ -11,15 +11,18 @@ from collections.abc import Callable
 import msgspec
 
 from services.evaluator.changelog import ChangelogWriter
+from services.evaluator.clock_watch import ClockWatch
+from services.evaluator.dead_letter_ceiling import DeadLetterCeiling
 from services.evaluator.publisher import Publisher
 from services.evaluator.records import RecordBatch
 from services.evaluator.state_table import StateTable
-from services.evaluator.step import Step
+from services.evaluator.step import DeadLetter, Step
 from services.evaluator.transition import Outcome
 from services.evaluator.wishes import Wishes
 from shared.contracts.command import Command
 from shared.contracts.progress import Progress
 from shared.runtime import metrics
+from shared.runtime.crash_points import crash_point
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ USERS_A_SLICE = 300
 """So many users a sweep or a walk takes between two batches."""
 IDLE_WRITE_US = 1_000_000
 """Redis hears of the clock at least so often, even when nothing happens."""
+_CLOCK_LOOK_S = 0.5
 
 
 class LostPlace(Exception):  # noqa: N818 - it names the thing
@@ -56,8 +60,13 @@ class Owner:
         changelog: ChangelogWriter,
         publisher: Publisher,
         report: Callable[[Progress], None],
+        clock: ClockWatch,
+        ceiling: DeadLetterCeiling,
     ) -> None:
         self.table = table
+        self.stopped: str | None = None
+        """Why nothing more of the partition is read, or None."""
+        self._clock, self._ceiling = clock, ceiling
         self._step, self._changelog, self._publisher = step, changelog, publisher
         self._wishes = Wishes(table, changelog, report)
         self._batches: deque[tuple[RecordBatch, Callable[[], None]]] = deque()
@@ -75,12 +84,12 @@ class Owner:
     async def deliver(self, batch: RecordBatch, done: Callable[[], None]) -> None:
         """Queue a batch, when there is room; `done` is called when all it led to is published.
 
-        A batch for an owner at rest is dropped: the next owner reads it again.
+        A batch for an owner at rest, or stopped, is dropped: whoever starts anew reads it again.
         """
-        while len(self._batches) >= WAITING_BATCHES and not self._resting:
+        while len(self._batches) >= WAITING_BATCHES and not self._resting and not self.stopped:
             self._room.clear()
             await self._room.wait()
-        if not self._resting:
+        if not self._resting and not self.stopped:
             self._batches.append((batch, done))
             self._work.set()
 
@@ -103,10 +112,10 @@ class Owner:
             # some may have been written since, with users that turned
             self._changelog.put_users([key for key in dirty[start : start + USERS_A_SLICE] if key in table.dirty])
             await asyncio.sleep(0)  # a turn for the others
-        self._changelog.erase(table.erased)
+        self._changelog.erase(table.take_erased())
         for segment_id in table.unwritten:
             self._changelog.put_segment(table.segments[segment_id])
-        table.erased, table.unwritten = [], set()
+        table.unwritten = set()
         table.record.flushed_through = max(table.record.flushed_through, folded)
         await self._changelog.end_flush()
 
@@ -133,6 +142,7 @@ class Owner:
                 batch, done = self._batches.popleft()
                 self._room.set()
                 await self._fold(batch, done)
+            await self._end_rebuild()
             await self._let_time_pass()
             await self._walk()
             if self._commands or self._batches or self._wishes.walking or self._someone_is_due():
@@ -156,6 +166,8 @@ class Owner:
                 f"events partition {table.partition}: offset {self._read_through} comes next, "
                 f"but the log is read from {batch.start_offset}"
             )
+        if not await self._clocks_agree(batch):
+            return
         out, dead = Outcome(table), []
         for start in range(0, len(batch.records), RECORDS_A_SLICE):
             records = batch.records[start : start + RECORDS_A_SLICE]
@@ -166,23 +178,64 @@ class Owner:
                     await self._publisher.publish(out, [], _nothing)
                     out = Outcome(table)
                 await asyncio.sleep(0)  # a turn for the others
-        self._read_through = max(self._read_through, batch.next_offset)
-        table.next_offset = max(table.next_offset, batch.next_offset)
+        last = self._ceiling.passed(batch.records, dead)
+        if last is not None:
+            self._stop(last)
+            done = _nothing  # not acknowledged: whoever starts anew begins with this batch
+        else:
+            self._read_through = max(self._read_through, batch.next_offset)
+        table.next_offset = max(table.next_offset, self._read_through)
         table.forget_clean()
         metrics.EVENTS.inc(len(batch.records))
+        crash_point("after_fold")
         await self._publisher.publish(out, dead, done)
+
+    async def _clocks_agree(self, batch: RecordBatch) -> bool:
+        """Wait while the append times lie so far ahead that T, which never goes back, must not follow them.
+
+        False: the partition was taken away meanwhile.
+        """
+        if not batch.records:
+            return True
+        newest = batch.records[-1]
+        appended_us = newest.timestamp * 1000
+        is_after = newest.offset >= self._horizon.end_offset > 0
+        self._clock.appended(appended_us, self._horizon.now_us if is_after else None)
+        while self._clock.is_ahead(appended_us) and not self._resting:
+            await asyncio.sleep(_CLOCK_LOOK_S)  # a clock that is set right tells nobody
+            self._clock.appended(appended_us)
+        return not self._resting
+
+    def _stop(self, last: DeadLetter) -> None:
+        record, reason = last
+        self.stopped = (
+            f"partition {self.table.partition} stopped before offset {self._read_through}: too many messages in a row "
+            f"cannot be used, offset {record.offset} because: {reason}"
+        )
+        log.error("%s", self.stopped)
+        self._batches.clear()
+        self._room.set()
+
+    async def _end_rebuild(self) -> None:
+        """When the log is read as far as it went when the state was found lost, lookups may be answered again."""
+        if not 0 < self.table.record.rebuild_until <= self._read_through:
+            return
+        await self._publisher.drain()
+        self.table.record.rebuild_until = 0
+        await self._publisher.rebuild()
+        log.info("partition %d: made anew from the log", self.table.partition)
 
     async def _let_time_pass(self) -> None:
         table, horizon = self.table, self._horizon
         # Not read to the end yet: events unread may extend what looks due, so only the log's own clock counts.
-        if self._read_through >= horizon.end_offset:
+        if self._read_through >= horizon.end_offset and self._clock.fault is None:
             table.record.clock = max(table.record.clock, horizon.now_us)
         out = Outcome(table)
         self._step.sweep(table.record.clock, USERS_A_SLICE, out)
-        idle = horizon.now_us - self._written_at_us >= IDLE_WRITE_US and self._publisher.idle
+        idle = abs(horizon.now_us - self._written_at_us) >= IDLE_WRITE_US and self._publisher.idle
         if out.users or idle:
             self._written_at_us = horizon.now_us
-            await self._publisher.publish(out, [], _nothing)
+            await self._publisher.publish(out, [], _swept if out.users else _nothing)
 
     def _someone_is_due(self) -> bool:
         return self.table.first_wake() <= self.table.record.clock
@@ -204,3 +257,8 @@ class Owner:
 
 def _nothing() -> None:
     """Nobody waits for a publication without a batch."""
+
+
+def _swept() -> None:
+    """The same, of users that time turned."""
+    crash_point("after_sweep_changes")

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
 _POLL_S = 0.1
 Headers = Sequence[tuple[str, bytes]]
@@ -26,6 +26,8 @@ class DeliveryGroup:
         self._added = self._reported = 0
         self._sealed = False
         self._last_offset = -1
+        self.appended_ms: int | None = None
+        """When the broker appended the last message, where it stamps them; set when the group is done."""
 
     def add(self) -> "DeliveryGroup":
         """One more message."""
@@ -45,6 +47,8 @@ class DeliveryGroup:
             self._loop.call_soon_threadsafe(self._fail, f"{message.topic()}: {error.str()}")
             return
         self._last_offset = message.offset() or 0
+        kind, stamp_ms = message.timestamp()
+        self.appended_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else None
         self._reported += 1
         if self._sealed and self._reported == self._added:
             self._loop.call_soon_threadsafe(self._settle)

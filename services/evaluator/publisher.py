@@ -5,6 +5,7 @@ nothing that was published can be forgotten; and the batch is acknowledged last.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from services.evaluator.changelog import ChangelogWriter
 from services.evaluator.membership_writer import Lost, MembershipWriter, RedisChange, redis_change
 from services.evaluator.producer import DeliveryGroup, LoopProducer
+from services.evaluator.recovery import Recovery
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import DeadLetter
 from services.evaluator.transition import Outcome, seal
@@ -19,6 +21,9 @@ from services.evaluator.user import User
 from shared.contracts.dead_letter import dead_letter_headers
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, MEMBERSHIP_CHANGES
 from shared.runtime import metrics
+from shared.runtime.crash_points import crash_point
+
+log = logging.getLogger(__name__)
 
 UNFINISHED = 8
 """Publications of one partition under way at most; folding waits beyond."""
@@ -53,6 +58,7 @@ class Publisher:
         if number:
             self._changelog.put_users(list(out.users))
             durable = self._changelog.end_flush()
+            crash_point("after_changelog_send")
         # taken now: Redis must not run ahead of what this flush makes durable
         users = list(out.users.values())
         redis = list(map(redis_change, users))
@@ -76,8 +82,18 @@ class Publisher:
             await self._publish(publication)
             self._queue.task_done()
 
-    async def republish(self, keys: list[bytes]) -> None:
-        """After recovery: what an earlier owner may not have finished goes out again, before the first event."""
+    async def take_over(self, recovery: Recovery) -> None:
+        """After recovery, before the first event: Redis becomes ours, and what an earlier owner may not have finished
+        goes out again. Raises Fenced, DeliveryFailed.
+        """
+        # durable first: it proves that nobody claimed the partition after us
+        await self._changelog.end_flush()
+        intact = await self._writer.take_over("force" if recovery.state_was_lost else "check")
+        if not intact and not self._table.record.rebuild_until:
+            await self.rebuild()
+        await self._republish(recovery.unpublished)
+
+    async def _republish(self, keys: list[bytes]) -> None:
         table = self._table
         users = [user for key in keys if (user := table.user(key)) is not None]
         await self._to_redis([redis_change(user) for user in users], table.next_offset)
@@ -93,13 +109,27 @@ class Publisher:
 
     async def rebuild(self) -> None:
         """Write all of the partition to Redis anew."""
-        await self._writer.rebuild(self._all_users(), self._table.next_offset)
+        metrics.REBUILDS.inc()
+        if self._table.store:
+            log.warning("partition %d: rewriting all memberships in Redis", self._table.partition)
+        while True:
+            # proves that we still own the partition: a replaced owner would write over what its successor wrote
+            await self._changelog.end_flush()
+            try:
+                return await self._writer.rebuild(self._all_users(), self._table.next_offset)
+            except Lost as lost:
+                log.warning("lost again while it was rewritten: %s", lost)
 
     async def _publish(self, publication: Publication) -> None:
         if publication.durable is not None:
             await publication.durable
+            crash_point("after_changelog")
         await self._to_redis(publication.redis, publication.next_offset)
+        if publication.changes:
+            crash_point("after_redis")
         await self._send(publication.changes, publication.dead)
+        if publication.changes:
+            crash_point("after_changes")
         if publication.number:
             self._table.record.published = publication.number
             for user in publication.users:
@@ -120,7 +150,7 @@ class Publisher:
         for key, change in changes:
             self._producer.send(MEMBERSHIP_CHANGES, key, change, partition=partition, group=group)
         for record, reason in dead:
-            headers = dead_letter_headers(EVENTS, partition, record.offset, reason)
+            headers = dead_letter_headers(EVENTS, partition, record.offset, reason, record.headers)
             self._producer.send(DEAD_LETTERS, record.key, record.value, headers=headers, group=group)
         await group.seal()
         metrics.MEMBERSHIP_CHANGES.inc(len(changes))

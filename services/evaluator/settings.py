@@ -3,6 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from shared.runtime.crash_points import CRASH_AT_PATTERN
 from shared.runtime.settings import CommonSettings, Port, Seconds
 
 
@@ -23,5 +24,13 @@ class EvaluatorSettings(CommonSettings):
     """How often users whose memberships turn by time are looked for."""
     standstill_s: Seconds = 60
     """A part of the worker that stands still so long ends the process, to be started again."""
+    unusable_in_a_row: int = Field(default=1000, ge=0)
+    """So many messages of a partition in a row that cannot be used stop it; 0: all go to the dead letters."""
+    clock_skew_limit_s: Seconds = 300
+    """So far the clocks of this machine and of the brokers may be apart; beyond, time-driven work stops."""
+    accept_lost_events: bool = False
+    """Go on although events that the state lacks are no longer in the log: they count nowhere."""
+    crash_at: str = Field(default="", pattern=CRASH_AT_PATTERN)
+    """For tests only: the process kills itself at this place."""
     group: str = Field(default="shoal-evaluator", min_length=1)
     """Consumer group of the workers that share the partitions."""

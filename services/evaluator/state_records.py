@@ -27,7 +27,10 @@ class PartitionRecord(msgspec.Struct, array_like=True):
 
     `flushed_through`: every event below this offset is contained in the records before this one. `clock`: the
     partition's T in microseconds. `published`: number of the last publication that Redis and
-    `membership-changes` have. `log_epoch`: topic id of `events`.
+    `membership-changes` have. `log_epoch`: topic id of `events`. `redis_epoch`, `redis_n`: the head of
+    the last script that Redis had acknowledged then; data with a lower head is older than this record. `generation`:
+    of the memberships made from now on; a rebuild from the log raises it. `rebuild_until`: the log must be read up
+    to this offset before lookups may be answered again; 0 when nothing is being rebuilt.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -36,6 +39,10 @@ class PartitionRecord(msgspec.Struct, array_like=True):
     flushed_through: int = 0
     clock: int = 0
     published: int = 0
+    redis_epoch: int = 0
+    redis_n: int = 0
+    generation: int = 0
+    rebuild_until: int = 0
 
 
 class PlanVersion(msgspec.Struct, array_like=True, frozen=True):

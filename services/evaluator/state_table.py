@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-from services.evaluator.state_records import PartitionRecord, PlanVersion, SegmentRecord, decode_head
+from services.evaluator.state_records import PartitionRecord, PlanVersion, SegmentRecord, decode_head, segment_id_of
 from services.evaluator.tenant_plan import TenantPlan
 from services.evaluator.user import User
 from shared.contracts.keys import split_user_key
@@ -67,6 +67,11 @@ class StateTable:
         encoded = self.store[key] = self.live[key].encode(self.record.epoch)
         self.dirty.pop(key, None)
         return encoded
+
+    def take_erased(self) -> list[bytes]:
+        """The keys to delete now; one that has become known again stays."""
+        erased, self.erased = self.erased, []
+        return [key for key in erased if self.user(key) is None and segment_id_of(key) not in self.segments]
 
     def forget_clean(self) -> None:
         """Drop decoded users that are not dirty when there are too many."""

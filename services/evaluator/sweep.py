@@ -9,9 +9,9 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from services.evaluator.assignment import Assignment
+from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.owner import IDLE_WRITE_US, Horizon
 from shared.contracts.topics import EVENTS
-from shared.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 _ANSWER_S = 5.0
@@ -20,7 +20,7 @@ _ANSWER_S = 5.0
 class Sweep:
     """Every interval: which partitions need the time, and how far must each have been read for it to count."""
 
-    def __init__(self, assignment: Assignment, admin: AdminClient, clock: Clock, interval_s: float) -> None:
+    def __init__(self, assignment: Assignment, admin: AdminClient, clock: ClockWatch, interval_s: float) -> None:
         self._assignment, self._admin, self._clock, self._interval_s = assignment, admin, clock, interval_s
         self._told_at_us: dict[int, int] = {}
 
@@ -43,7 +43,7 @@ class Sweep:
             owner.table.partition: owner
             for owner in self._assignment.owners()
             if owner.table.first_wake() <= now_us
-            or now_us - self._told_at_us.get(owner.table.partition, 0) >= IDLE_WRITE_US
+            or abs(now_us - self._told_at_us.get(owner.table.partition, 0)) >= IDLE_WRITE_US
         }
         if not owners:
             return

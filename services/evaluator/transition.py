@@ -45,7 +45,7 @@ def settle(
     if membership is None:
         if not member and recheck_at == NEVER:
             return
-        membership = memberships[segment.segment_id] = _outsider(segment.version)
+        membership = memberships[segment.segment_id] = _outsider(segment.version, out.table.record.generation)
     if membership.version != segment.version:
         membership.version = segment.version
         user.memberships_changed()
@@ -134,14 +134,14 @@ def seal(out: Outcome) -> int:
     return table.pub
 
 
-def _outsider(version: int) -> Membership:
+def _outsider(version: int, generation: int) -> Membership:
     return Membership(
         version=version,
         member=False,
         entered_at=0,
         turns_at=NEVER,
         flags=0,
-        generation=0,
+        generation=generation,
         sequence=0,
         recheck_at=NEVER,
     )

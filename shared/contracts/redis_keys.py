@@ -89,3 +89,8 @@ def members_prefix(partition: int) -> bytes:
 def members_key(partition: int, tenant: int, segment_id: int) -> bytes:
     """Sorted set, all scores 0: the user ids in a segment, for paging in lexical order."""
     return b"{%d}:members:%d:%d" % (partition, tenant, segment_id)
+
+
+def data_pattern(partition: int) -> bytes:
+    """What SCAN must match to find the values and member sets of a partition, and nothing else."""
+    return b"{%d}:[um]*" % partition

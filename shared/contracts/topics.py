@@ -50,6 +50,7 @@ def declare(partitions: int) -> tuple[Topic, ...]:
         deleted(EXPORT_REQUESTS, SIDE_PARTITIONS, 7),
         deleted(PROGRESS, SIDE_PARTITIONS, 7),
         deleted(DEAD_LETTERS, SIDE_PARTITIONS, 30, DEAD_LETTERS_MAX_BYTES),
-        # A late record of a replaced owner must still be there when its successor repairs it.
-        compacted(CHANGELOG, **{"min.compaction.lag.ms": str(DAY_MS)}),
+        # A late record of a replaced owner must still be there when its successor repairs it, by the brokers' clock:
+        # a worker's may be wrong, and its claims measure by how much.
+        compacted(CHANGELOG, **{"min.compaction.lag.ms": str(DAY_MS), "message.timestamp.type": "LogAppendTime"}),
     )

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 _TIMEOUT_S = 10
+_IN_SYNC = {"min.insync.replicas": "2"}
 
 
 class Topic(Protocol):
@@ -21,6 +22,14 @@ class Topic(Protocol):
     def config(self) -> Mapping[str, str]: ...
 
 
+class _Copied(NamedTuple):
+    """A topic with the settings that its number of copies needs."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
 class WrongTopic(Exception):  # noqa: N818 - it names the thing
     """Stop: the broker has a topic that differs from what we declare. The text names topic, expected and found."""
 
@@ -32,6 +41,9 @@ class KafkaUnavailable(Exception):  # noqa: N818 - it names the thing
 def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], replication_factor: int = 1) -> list[str]:
     """Create the missing topics, refuse the different, and wait until all can be written.
 
+    Of three copies or more, two must have a message before it is acknowledged: otherwise a leader that has lost
+    sight of its followers would acknowledge alone, and take with it what it acknowledged when it is lost.
+
     Returns:
         The names of the topics created.
 
@@ -39,7 +51,8 @@ def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], replication_f
         WrongTopic: a topic exists with other partitions or settings.
         KafkaUnavailable: the broker does not answer within some seconds.
     """
-    declared = list(topics)
+    copied = _IN_SYNC if replication_factor > 2 else {}
+    declared: list[Topic] = [_Copied(t.name, t.partitions, {**t.config, **copied}) for t in topics]
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
     try:
         existing = set(admin.list_topics(timeout=_TIMEOUT_S).topics)

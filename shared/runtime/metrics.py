@@ -85,6 +85,27 @@ MEMBERSHIP_CHANGES = Counter(
 )
 PARTITIONS = Gauge("shoal_evaluator_partitions", "Partitions of events owned by this worker", registry=EVALUATOR)
 
+LATE_RECORDS = Counter(
+    "shoal_evaluator_late_records_total",
+    "Records that a replaced owner wrote into a changelog after it was replaced, and that were written over",
+    registry=EVALUATOR,
+)
+REBUILDS = Counter(
+    "shoal_evaluator_redis_rebuilds_total",
+    "Partitions whose memberships were written to Redis anew, because it had lost some or all",
+    registry=EVALUATOR,
+)
+CLOCK_SKEW = Gauge(
+    "shoal_evaluator_clock_skew_seconds",
+    "Least difference between this machine's clock and the brokers' that explains what was seen; > 0: ahead",
+    registry=EVALUATOR,
+)
+PARTITIONS_STOPPED = Gauge(
+    "shoal_evaluator_stopped_partitions",
+    "Partitions of this worker that stopped because too many messages in a row could not be used",
+    registry=EVALUATOR,
+)
+
 # --- exporter ------------------------------------------------------------------------------------------------------
 
 EXPORT_REQUESTS = Counter(

@@ -148,12 +148,12 @@ class Watchdog:
             self._beats[part] = now_s
 
 
-def end_now(line: str, *, traces: bool = True) -> None:
-    """Write where every thread stands (`traces`) and, last, `line` to stderr; end the process with code 70."""
+def end_now(line: str, *, traces: bool = True, code: int = EXIT_STOOD_STILL) -> None:
+    """Write where every thread stands (`traces`) and, last, `line` to stderr; end the process with this code."""
     # A full pipe must not hold up the end: without blocking, what does not fit is lost.
     os.set_blocking(_STDERR, False)
     if traces:
         faulthandler.dump_traceback(_STDERR, all_threads=True)
     with contextlib.suppress(OSError):
         os.write(_STDERR, f"{line}\n".encode())
-    os._exit(EXIT_STOOD_STILL)
+    os._exit(code)

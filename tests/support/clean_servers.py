@@ -4,15 +4,21 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import redis
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 T = TypeVar("T")
 
@@ -55,6 +61,33 @@ def empty_kafka(bootstrap_servers: str) -> None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"still there: {', '.join(remaining)}"))
         _delete(admin)
         time.sleep(0.05)  # between two questions; the broker does not tell when a deletion is through
+
+
+def delete_topic(bootstrap_servers: str, name: str) -> None:
+    """Delete one topic; returns when it is gone."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    admin.delete_topics([name])[name].result()
+    deadline = time.monotonic() + _KAFKA_TIMEOUT_S
+    while name in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < deadline, f"{name} is still there"
+        time.sleep(0.05)  # as above
+
+
+def delete_records(bootstrap_servers: str, topic: str, before: Mapping[int, int]) -> None:
+    """Delete the messages of each partition below the offset, as retention does."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    wanted = [TopicPartition(topic, partition, offset) for partition, offset in before.items()]
+    for future in admin.delete_records(wanted).values():
+        future.result()
+
+
+def alter_topic(bootstrap_servers: str, topic: str, config: Mapping[str, str]) -> None:
+    """Set some of a topic's settings."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result()
 
 
 def _topics(admin: AdminClient) -> list[str]:

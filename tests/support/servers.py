@@ -65,9 +65,7 @@ def local_servers() -> Iterator[Servers]:
 def started_servers() -> Iterator[LocalServers]:
     """The servers from packages, on random ports, with data in a temporary folder."""
     end_orphans()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    (folder / "run").mkdir()
-    write_pid_file(folder / "run" / "runner.pid", os.getpid())
+    folder = new_folder()
     port_numbers = dict(zip(OFFSETS, free_ports(len(OFFSETS)), strict=True))
     plan = Plan(folder, port_numbers, kafka_settings=KAFKA_TEST_SETTINGS, postgres_options=POSTGRES_TEST_OPTIONS)
     started = LocalServers(plan, Secrets.new())
@@ -77,6 +75,14 @@ def started_servers() -> Iterator[LocalServers]:
     finally:
         started.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_folder() -> Path:
+    """A temporary folder for servers; should this session be killed, `end_orphans` ends them and removes it."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    (folder / "run").mkdir()
+    write_pid_file(folder / "run" / "runner.pid", os.getpid())
+    return folder
 
 
 def addresses_of(started: LocalServers) -> Servers:

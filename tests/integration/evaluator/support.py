@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,11 +11,14 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from redis.asyncio import Redis
 
 from services.evaluator.changelog import ChangelogWriter, claim, recover
+from services.evaluator.clock_watch import ClockWatch
+from services.evaluator.dead_letter_ceiling import DeadLetterCeiling
 from services.evaluator.membership_writer import MembershipWriter
 from services.evaluator.owner import Horizon, Owner
 from services.evaluator.producer import LoopProducer
 from services.evaluator.publisher import Publisher
 from services.evaluator.records import RecordBatch
+from services.evaluator.recovery import Recovery
 from services.evaluator.step import Step
 from shared.contracts import redis_keys as keys
 from shared.contracts.change import Change, decode_change
@@ -23,6 +26,7 @@ from shared.contracts.command import Command, VersionWish
 from shared.contracts.keys import partition_of, user_key
 from shared.contracts.progress import Progress
 from shared.contracts.topics import MEMBERSHIP_CHANGES, MIB
+from shared.runtime.clock import SystemClock
 from shared.runtime.kafka import new_producer
 
 PARTITIONS = 12
@@ -31,6 +35,8 @@ PARTITION = partition_of(ANN, PARTITIONS)
 SECOND_US = 1_000_000
 SEGMENT = 7
 PATIENCE_S = 20
+FAR_APART_US = 1 << 60
+"""The messages of these tests are of 1970: no clock agrees with them."""
 
 
 @dataclasses.dataclass
@@ -41,6 +47,7 @@ class Message:
     timestamp: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 def bought(offset: int, at_s: float) -> Message:
@@ -132,19 +139,23 @@ async def owning(
     """Take the partition as a worker does: claim, recover, take over Redis, publish what was left, work."""
     redis: Any = Redis.from_url(redis_url)
     producer = LoopProducer(new_producer(bootstrap_servers, MIB))
-    epoch = await claim(producer, PARTITION, "test", 0)
-    consumer = Consumer(_reader(bootstrap_servers))
+    clock = ClockWatch(SystemClock(), FAR_APART_US)
+    epoch = await claim(producer, PARTITION, "test", clock)
+
+    def new_consumer() -> Consumer:
+        return Consumer(_reader(bootstrap_servers) | {"enable.partition.eof": True})
+
+    consumer = new_consumer()
     table = await asyncio.to_thread(recover, consumer, PARTITION, epoch, lambda: None)
     await asyncio.to_thread(consumer.close)
-    unpublished = table.after_recovery(epoch, "log")
-    changelog, writer = changelog_class(producer, table), MembershipWriter(redis, table, lambda _: None)
-    await writer.take_over()
+    recovery = Recovery(table, table.after_recovery(epoch, "log"), committed=0, state_was_lost=False)
+    changelog, writer = changelog_class(producer, table, new_consumer), MembershipWriter(redis, table, lambda _: None)
     publisher = publisher_class(table, changelog, writer, producer)
-    await publisher.republish(unpublished)
+    await publisher.take_over(recovery)
     reports: list[Progress] = []
-    running = Running(
-        bootstrap_servers, redis, Owner(table, Step(table, PARTITIONS), changelog, publisher, reports.append), publisher
-    )
+    step, ceiling = Step(table, PARTITIONS), DeadLetterCeiling(0)
+    owner = Owner(table, step, changelog, publisher, reports.append, clock, ceiling)
+    running = Running(bootstrap_servers, redis, owner, publisher)
     running.reports = reports
     yield running
     for task in (running.worker, running.publishing):

@@ -121,6 +121,18 @@ def test_what_lay_in_a_wrong_partition_is_sent_to_the_right_one_and_counts(
     assert len(listed(stream)) == 3  # a letter sent again stays where it is
 
 
+def test_what_fails_again_says_which_it_was(stream: Stream, new_worker: NewWorker) -> None:
+    new_worker().await_ready()
+    stream.producer.produce(EVENTS, b"no JSON", user_key(TENANT, "u"), partition("u"))
+    stream.await_committed()
+    first = listed(stream)[0]
+    assert run(stream, "send", "--yes").returncode == 0
+    stream.await_committed()
+    again = listed(stream)[1]
+    assert (first["resent_from"], again["resent_from"]) == (None, first["place"])
+    assert f"(resent from {first['place']})" in run(stream, "list").stdout
+
+
 def test_what_cannot_be_sent_is_refused_and_the_others_are_sent(stream: Stream) -> None:
     set_aside(stream, EVENTS, None)
     set_aside(stream, COMMANDS, b"{}")

@@ -103,6 +103,51 @@ async def test_an_older_copy_of_the_data_is_noticed(redis: Any) -> None:
         await writer.write([], 13)
 
 
+async def test_a_new_owner_knows_how_new_the_data_must_be(redis: Any) -> None:
+    """The partition's record tells which script Redis had; older data is as good as lost, and marked in one step."""
+    first, table = _owner(redis, 5)
+    await first.take_over()
+    await first.write([redis_change(_ann(table, member=True))], 10)
+    older = await redis.get(keys.head_key(PARTITION))
+    await first.write([], 11)
+    second, record = _owner(redis, 9)
+    record.record.redis_epoch, record.record.redis_n = table.record.redis_epoch, table.record.redis_n
+    await redis.set(keys.head_key(PARTITION), older)
+    assert not await second.take_over()
+    assert await redis.exists(keys.rebuilding_key(PARTITION)) == 1
+    third, _ = _owner(redis, 12)
+    assert not await third.take_over(), "a rebuild that its owner did not finish is begun again by the next"
+    await third.rebuild([], 11)
+    assert await redis.exists(keys.rebuilding_key(PARTITION), VALUE) == 0
+    fourth, fresh = _owner(redis, 15)
+    fresh.record.redis_epoch, fresh.record.redis_n = 12, 1
+    assert await fourth.take_over()
+
+
+async def test_a_changelog_that_began_anew_takes_data_of_higher_epochs(redis: Any) -> None:
+    before, _ = _owner(redis, 500)
+    await before.take_over()
+    writer, _ = _owner(redis, 3)
+    with pytest.raises(Fenced):
+        await writer.take_over()
+    assert not await writer.take_over("force")
+    await writer.rebuild([], 0)
+    with pytest.raises(Lost):
+        await before.write([], 1)
+
+
+async def test_the_mark_of_a_rebuild_stays_while_the_log_must_be_read_further(redis: Any) -> None:
+    writer, table = _owner(redis, 5)
+    table.record.rebuild_until = 100
+    assert not await writer.take_over("force")
+    await writer.write([redis_change(_ann(table, member=True))], 10)
+    await writer.rebuild([_ann(table, member=True)], 10)
+    assert await redis.exists(keys.rebuilding_key(PARTITION)) == 1
+    table.record.rebuild_until = 0
+    await writer.rebuild([_ann(table, member=True)], 100)
+    assert await redis.exists(keys.rebuilding_key(PARTITION)) == 0
+
+
 async def test_the_clock_and_the_applied_offset_never_go_back(redis: Any) -> None:
     writer, table = _owner(redis, 5)
     await writer.take_over()

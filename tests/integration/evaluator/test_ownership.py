@@ -8,11 +8,13 @@ import pytest
 from confluent_kafka import Consumer
 
 from services.evaluator.changelog import ChangelogWriter, Fenced, claim, recover
+from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.producer import LoopProducer
 from services.evaluator.state_records import SCHEMA_VERSION, SegmentRecord, segment_key
 from services.evaluator.state_table import StateTable
 from shared.contracts.keys import user_key
 from shared.contracts.topics import MIB, declare
+from shared.runtime.clock import SystemClock
 from shared.runtime.kafka import ensure_topics, new_producer
 
 PARTITION = 3
@@ -28,15 +30,14 @@ class Worker:
         self.table = StateTable(PARTITION)
 
     async def take(self, name: str) -> "Worker":
-        epoch = await claim(self._producer, PARTITION, name, 0)
-        settings = {"bootstrap.servers": self._bootstrap_servers, "group.id": "readers", "log_level": 2}
-        consumer = Consumer(settings)
+        epoch = await claim(self._producer, PARTITION, name, ClockWatch(SystemClock(), 300_000_000))
+        consumer = self._new_consumer()
         try:
             self.table = await asyncio.to_thread(recover, consumer, PARTITION, epoch, lambda: None)
         finally:
             await asyncio.to_thread(consumer.close)
         self.table.after_recovery(epoch, "log")
-        self._changelog = ChangelogWriter(self._producer, self.table)
+        self._changelog = ChangelogWriter(self._producer, self.table, self._new_consumer)
         return self
 
     async def write(self, key: bytes, applied_offset: int) -> None:
@@ -52,6 +53,21 @@ class Worker:
         self.table.segments[segment.segment_id] = segment
         self._changelog.put_segment(segment)
         await self._changelog.end_flush()
+
+    async def forget(self, key: bytes) -> None:
+        """A tombstone, and the partition record, acknowledged."""
+        self._changelog.erase([key])
+        await self._changelog.end_flush()
+
+    async def repair(self) -> None:
+        """Write again what others wrote late, as the next flush of an owner does."""
+        self._changelog.put_users(list(self.table.dirty))
+        self._changelog.erase(self.table.take_erased())
+        await self._changelog.end_flush()
+
+    def _new_consumer(self) -> Consumer:
+        settings = {"bootstrap.servers": self._bootstrap_servers, "group.id": "readers", "log_level": 2}
+        return Consumer(settings | {"enable.partition.eof": True})
 
     def applied(self, key: bytes) -> int | None:
         user = self.table.user(key)
@@ -80,7 +96,7 @@ async def test_an_owner_that_was_replaced_notices_at_its_next_flush(worker: Call
     first = await worker().take("first")
     await first.write(ANN, 5)
     await worker().take("second")
-    with pytest.raises(Fenced, match="another worker writes here"):
+    with pytest.raises(Fenced, match="a newer claim than ours"):
         await first.write(ANN, 6)
 
 
@@ -126,10 +142,28 @@ async def test_the_late_segment_of_a_replaced_owner_does_not_count_and_is_writte
     assert third.table.erased == [segment_key(8)]
 
 
-async def test_an_owner_notices_that_a_replaced_one_still_writes(worker: Callable[[], Worker]) -> None:
+async def test_what_a_replaced_owner_writes_late_is_written_over_by_its_successor(
+    worker: Callable[[], Worker],
+) -> None:
     first = await worker().take("first")
     second = await worker().take("second")
+    await second.write(ANN, 9)
+    for key in (ANN, BOB):
+        with pytest.raises(Fenced):
+            await first.write(key, 5)
     with pytest.raises(Fenced):
-        await first.write(ANN, 5)
-    with pytest.raises(Fenced):
-        await second.write(ANN, 5)
+        await first.forget(ANN)
+    await second.write(b"1\0cyd", 10)
+    assert (list(second.table.dirty), second.table.erased) == ([ANN], [BOB])
+    await second.repair()
+    third = await worker().take("third")
+    assert (third.applied(ANN), third.applied(BOB), third.applied(b"1\0cyd")) == (9, None, 10)
+    assert (list(third.table.dirty), third.table.erased) == ([], [])
+
+
+async def test_who_became_known_again_is_not_erased(worker: Callable[[], Worker]) -> None:
+    first = await worker().take("first")
+    first.table.erased = [ANN, BOB]
+    await first.write(ANN, 3)
+    await first.repair()
+    assert (await worker().take("second")).applied(ANN) == 3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.api.membership import Membership, membership_at
+from services.api.membership import SUCCESSOR_US, Membership, membership_at
 from shared.contracts.redis_keys import COMING, NEVER, SOFT, MembershipRecord, pack_records
 
 T = 1_000_000
@@ -15,7 +15,10 @@ ALL = frozenset(range(100))
         (0, T - 1, True, False),
         (0, T, False, False),
         (COMING, T - 1, False, False),
+        (0, T + SUCCESSOR_US + 1, False, False),
         (COMING, T, True, False),
+        (COMING, T + SUCCESSOR_US, True, False),
+        (COMING, T + SUCCESSOR_US + 1, True, True),
         (SOFT, T - 1, True, False),
         (SOFT, T, True, True),
         (SOFT | COMING, T - 1, False, False),
