@@ -181,12 +181,15 @@ class Owner:
         last = self._ceiling.passed(batch.records, dead)
         if last is not None:
             self._stop(last)
-            done = _nothing  # not acknowledged: whoever starts anew begins with this batch
+            # not acknowledged: whoever starts anew begins with this batch
+            dead, done = dead[: dead.index(last) + 1], _nothing
         else:
             self._read_through = max(self._read_through, batch.next_offset)
         table.next_offset = max(table.next_offset, self._read_through)
         table.forget_clean()
         metrics.EVENTS.inc(len(batch.records))
+        metrics.FORGOTTEN_EVENT_IDS.inc(table.forgotten_ids)
+        table.forgotten_ids = 0
         crash_point("after_fold")
         await self._publisher.publish(out, dead, done)
 

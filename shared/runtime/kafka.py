@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
@@ -103,14 +103,27 @@ def _partition_faults(admin: AdminClient, declared: list[Topic]) -> list[str]:
 def _config_faults(admin: AdminClient, declared: list[Topic]) -> list[str]:
     resources = {ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in declared}
     faults = []
-    for resource, future in admin.describe_configs(list(resources)).items():
-        found, topic = future.result(), resources[resource]
+    for resource, found in _configs(admin, list(resources)).items():
+        topic = resources[resource]
         faults += [
             f"topic {topic.name}: {key}={value} expected, {found[key].value} found"
             for key, value in topic.config.items()
             if found[key].value != value
         ]
     return faults
+
+
+def _configs(admin: AdminClient, resources: list[ConfigResource]) -> dict[ConfigResource, Any]:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        answers = admin.describe_configs(resources)
+        try:
+            return {resource: future.result() for resource, future in answers.items()}
+        except KafkaException as error:
+            # of several brokers, the one asked may not have heard of a new topic yet
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)  # between two questions to the broker
 
 
 def producer_config(bootstrap_servers: str, max_bytes: int, delivery_timeout_ms: int = 120_000) -> dict[str, object]:

@@ -19,8 +19,8 @@ class ApiProcess(ServiceProcess):
 
     key = KEY
 
-    def __init__(self, environ: dict[str, str]) -> None:
-        super().__init__("api", environ)
+    def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
+        super().__init__("api", environ, entry)
 
     def client(self, timeout_s: float = TIMEOUT_S) -> httpx.Client:
         """A client with the key."""

@@ -19,16 +19,18 @@ class Case(NamedTuple):
     number: int
     title: str
     run: Run
+    on_cluster: bool = False
+    """Whether it wants three nodes of Kafka, its `world.servers.cluster`, instead of the one of all cases."""
 
 
 _cases: list[Case] = []
 
 
-def case(number: int, title: str) -> Callable[[Run], Run]:
+def case(number: int, title: str, *, on_cluster: bool = False) -> Callable[[Run], Run]:
     """Register a case."""
 
     def register(run: Run) -> Run:
-        _cases.append(Case(number, title, run))
+        _cases.append(Case(number, title, run, on_cluster))
         return run
 
     return register

@@ -3,12 +3,15 @@
 import contextlib
 import signal
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import psutil
 
+from deploy.local.ports import HOST, free_ports
 from deploy.local.units import Unit
+from tests.support.kafka_cluster import COPIES, KafkaCluster
 from tests.support.servers import Servers, addresses_of, started_servers
+from tests.support.tcp_proxy import TcpProxy
 
 _PATIENCE_S = 20
 
@@ -67,15 +70,37 @@ class Server:
 
 
 class FaultServers(NamedTuple):
-    """The three of them, and their addresses."""
+    """The three of them, and their addresses.
+
+    `kafka_proxy` is a second way to Kafka, for whoever is given `behind_proxy` as its address. With a `cluster` that
+    is the Kafka of `addresses`, and `kafka` idles.
+    """
 
     kafka: Server
     valkey: Server
     postgres: Server
     addresses: Servers
+    kafka_proxy: TcpProxy
+    cluster: KafkaCluster | None = None
+
+    @property
+    def behind_proxy(self) -> dict[str, str]:
+        """For the environment of a service: Kafka is to be reached through the proxy."""
+        return {"SHOAL_KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{self.kafka_proxy.port}"}
+
+    @property
+    def copies(self) -> int:
+        """Of each topic."""
+        return 1 if self.cluster is None else COPIES
+
+    def on_cluster(self, cluster: KafkaCluster) -> Self:
+        """The same with three nodes of Kafka."""
+        addresses = self.addresses._replace(kafka_bootstrap_servers=cluster.bootstrap_servers)
+        return self._replace(addresses=addresses, cluster=cluster)
 
     def revive(self) -> None:
         """Make all run."""
+        self.kafka_proxy.set_pass()
         for server in (self.kafka, self.valkey, self.postgres):
             server.revive()
 
@@ -83,6 +108,6 @@ class FaultServers(NamedTuple):
 @contextlib.contextmanager
 def fault_servers() -> Iterator[FaultServers]:
     """Servers from packages for a run of the suite: never containers, whose processes cannot be faulted so."""
-    with started_servers() as started:
+    with TcpProxy(HOST, *free_ports(1)) as proxy, started_servers(proxy) as started:
         units = {unit.name: Server(unit) for unit in started.units}
-        yield FaultServers(units["kafka"], units["valkey"], units["postgres"], addresses_of(started))
+        yield FaultServers(units["kafka"], units["valkey"], units["postgres"], addresses_of(started), proxy)

@@ -1,7 +1,9 @@
 """Running a case: a world, its verdict, and what is kept when it fails."""
 
+import contextlib
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ from tests.fault.dump import save
 from tests.fault.registry import Case
 from tests.fault.servers import FaultServers
 from tests.fault.world import fresh_world
+from tests.support.kafka_cluster import kafka_cluster
 
 
 class Row(NamedTuple):
@@ -34,7 +37,7 @@ class Row(NamedTuple):
 def run_case(servers: FaultServers, case: Case, seed: int, *, brief: bool = False) -> Row:
     """Run it. An exception is a difference too, so that the others still run."""
     began_s = time.monotonic()
-    with fresh_world(servers, seed, brief=brief) as world:
+    with _cluster_if(servers, wanted=case.on_cluster) as own, fresh_world(own, seed, brief=brief) as world:
         try:
             verdict = case.run(world)
         except Exception:  # noqa: BLE001 - one row of the table
@@ -43,3 +46,12 @@ def run_case(servers: FaultServers, case: Case, seed: int, *, brief: bool = Fals
         dump = save(world) if verdict.differences else None
     took_s = time.monotonic() - began_s
     return Row(case.number, case.title, seed, *verdict[:3], took_s, verdict.note, dump)
+
+
+@contextlib.contextmanager
+def _cluster_if(servers: FaultServers, *, wanted: bool) -> Iterator[FaultServers]:
+    if not wanted:
+        yield servers
+        return
+    with kafka_cluster() as cluster:
+        yield servers.on_cluster(cluster)

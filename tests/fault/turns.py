@@ -3,8 +3,8 @@
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from services.evaluator.recovery import LogRecord
 from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
@@ -17,14 +17,6 @@ from tests.support.truth import Truth
 SAME_INSTANT_US = 100_000
 """An event appended while the sweep asked for the end of the log may be found that much later than the clock."""
 _EVERYBODY = 1_000_000
-
-
-@dataclass
-class _Record:
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 def wrong_turns(stream: Stream, truth: Truth) -> list[str]:
@@ -48,9 +40,9 @@ def _agree(one: list[Change], other: list[Change]) -> bool:
 
 
 def _undisturbed(stream: Stream, truth: Truth) -> Iterator[Change]:
-    logs: dict[int, list[_Record]] = defaultdict(list)
+    logs: dict[int, list[LogRecord]] = defaultdict(list)
     for m in stream.read("events", stream.partitions):
-        logs[m.partition() or 0].append(_Record(m.offset() or 0, m.timestamp()[1], m.key(), m.value()))
+        logs[m.partition() or 0].append(LogRecord(m.offset() or 0, m.timestamp()[1], m.key(), m.value()))
     for partition, records in logs.items():
         table = StateTable(partition)
         for segment_id, definition in truth.definitions.items():

@@ -68,6 +68,7 @@ class World:
             | {
                 "SHOAL_DATABASE_URL": self.addresses.database_url,
                 "SHOAL_PARTITIONS": str(self.stream.partitions),
+                "SHOAL_REPLICATION_FACTOR": str(self.servers.copies),
                 "SHOAL_API_BOOTSTRAP_KEY": KEY,
             }
         )
@@ -79,9 +80,9 @@ class World:
         """The api, started when it is first asked for; `new_api` starts another one, or this one otherwise."""
         return self.new_api()
 
-    def new_api(self, environ: Mapping[str, str] | None = None) -> ApiProcess:
+    def new_api(self, environ: Mapping[str, str] | None = None, entry: list[str] | None = None) -> ApiProcess:
         """Start an api; returns when it is ready."""
-        return self._started(ApiProcess(self.environ | dict(environ or {}))).await_ready()
+        return self._started(ApiProcess(self.environ | dict(environ or {}), entry)).await_ready()
 
     @overload
     def new_evaluator(
@@ -173,7 +174,7 @@ def fresh_world(
     empty_redis(addresses.redis_url)
     with (
         fresh_database(addresses.database_url) as database_url,
-        fresh_stream(addresses.kafka_bootstrap_servers, addresses.redis_url, PARTITIONS) as stream,
+        fresh_stream(addresses.kafka_bootstrap_servers, addresses.redis_url, PARTITIONS, servers.copies) as stream,
     ):
         addresses = addresses._replace(database_url=database_url)
         world = World(servers, addresses, stream, seed, brief=brief, entry=entry)

@@ -8,13 +8,13 @@ from deploy.local.ports import HOST
 from tests.support.tcp_proxy import TcpProxy
 
 
-def proxied_listener(port: int, controller_port: int, inner_port: int, proxy: TcpProxy) -> dict[str, str]:
-    """Settings for `deploy.local.kafka.Kafka` on these ports; `inner_port` is the target of the proxy.
+def proxied_listener(port: int, controller_port: int, proxy: TcpProxy) -> dict[str, str]:
+    """Settings for `deploy.local.kafka.Kafka` on these ports; it listens on the target of the proxy too.
 
     The plain address of the broker stays: what must not suffer (a test's own clients) uses that.
     """
     return {
-        "listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{inner_port},CONTROLLER://{HOST}:{controller_port}",
+        "listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{proxy.target_port},CONTROLLER://{HOST}:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{proxy.port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
     }

@@ -16,6 +16,8 @@ from deploy.local.ports import OFFSETS, free_ports
 from deploy.local.process import end_left_over, read_pid_file, write_pid_file
 from deploy.local.secrets_file import Secrets
 from deploy.local.servers import LocalServers, Plan
+from tests.support.proxied_kafka import proxied_listener
+from tests.support.tcp_proxy import TcpProxy
 
 KAFKA_TEST_SETTINGS = {
     "group.min.session.timeout.ms": "1000",  # a killed worker is noticed within a test's patience
@@ -62,12 +64,18 @@ def local_servers() -> Iterator[Servers]:
 
 
 @contextlib.contextmanager
-def started_servers() -> Iterator[LocalServers]:
-    """The servers from packages, on random ports, with data in a temporary folder."""
+def started_servers(proxy: TcpProxy | None = None) -> Iterator[LocalServers]:
+    """The servers from packages, on random ports, with data in a temporary folder; Kafka behind the proxy too."""
     end_orphans()
     folder = new_folder()
     port_numbers = dict(zip(OFFSETS, free_ports(len(OFFSETS)), strict=True))
-    plan = Plan(folder, port_numbers, kafka_settings=KAFKA_TEST_SETTINGS, postgres_options=POSTGRES_TEST_OPTIONS)
+    listeners = proxied_listener(port_numbers["kafka"], port_numbers["kafka-controller"], proxy) if proxy else {}
+    plan = Plan(
+        folder,
+        port_numbers,
+        kafka_settings=KAFKA_TEST_SETTINGS | listeners,
+        postgres_options=POSTGRES_TEST_OPTIONS,
+    )
     started = LocalServers(plan, Secrets.new())
     try:
         started.start()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from redis import Redis
 
 from services.evaluator.state_records import PARTITION_KEY, PartitionRecord, decode_partition
@@ -188,9 +188,21 @@ class Stream:
         """The next offset of each partition of a topic that is numbered like `events`."""
         consumer = Consumer(self._client())
         try:
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p))[1] for p in range(self.partitions)}
+            return {p: self._end_offset(consumer, TopicPartition(topic, p)) for p in range(self.partitions)}
         finally:
             consumer.close()
+
+    def _end_offset(self, consumer: Consumer, place: TopicPartition) -> int:
+        """Insists: a broker that has just been started or lost leads nothing for a moment."""
+
+        def ask() -> tuple[int] | None:
+            try:
+                return (consumer.get_watermark_offsets(place, timeout=5)[1],)
+            except KafkaException:
+                consumer.list_topics(place.topic, timeout=5)  # else it goes on asking the one that led
+                return None
+
+        return wait_for(ask, 60, f"{place.topic} {place.partition} has a leader")[0]
 
     def committed(self) -> dict[int, int]:
         """The offsets committed by the workers."""
@@ -240,9 +252,9 @@ class Stream:
 
 
 @contextmanager
-def fresh_stream(bootstrap_servers: str, redis_url: str, partitions: int) -> Iterator[Stream]:
-    """A stream on new topics with so many partitions."""
-    ensure_topics(bootstrap_servers, declare(partitions))
+def fresh_stream(bootstrap_servers: str, redis_url: str, partitions: int, copies: int = 1) -> Iterator[Stream]:
+    """A stream on new topics with so many partitions, and so many copies of each."""
+    ensure_topics(bootstrap_servers, declare(partitions), copies)
     stream = Stream(bootstrap_servers, redis_url, partitions)
     try:
         yield stream

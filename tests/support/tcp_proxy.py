@@ -98,6 +98,18 @@ class TcpProxy:
         """RST to all, and to whoever connects."""
         self._set(_Fault(refuses=True))
 
+    def lose_connections(self) -> None:
+        """Stall the connections there are for good, until `set_pass`; new ones are served as before.
+
+        So it is when a firewall forgets them: both ends believe in a connection that is none.
+        """
+
+        async def lose_all() -> None:
+            for link in self._links:
+                link.has_lost_bytes = True
+
+        self._in_loop(lose_all())
+
     def drop(self) -> None:
         """Close the connections there are, in order; no lasting fault: new ones are served as before."""
 

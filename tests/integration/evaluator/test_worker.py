@@ -11,6 +11,7 @@ from shared.contracts.keys import partition_of, user_key
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, SIDE_PARTITIONS
 from tests.integration.evaluator.conftest import PARTITIONS
 from tests.support.evaluators import EvaluatorProcess, wait_for
+from tests.support.poison import POISON
 from tests.support.stream import TENANT, Stream, is_member
 
 NewWorker = Callable[..., EvaluatorProcess]
@@ -116,19 +117,6 @@ def test_computing_leaves_the_answers_alone_until_the_switch(stream: Stream, new
     stream.await_reports("switched", {stream.wish(1, serving=twice, version=2)})
     assert is_in(stream, "anna", 1)
     assert len(stream.changes()) == 1
-
-
-POISON: dict[str, tuple[bytes, str]] = {
-    "invalid UTF-8": (b'{"tenant":1,"user_id":"u\xff","event_type":"buy"}', "UTF-8"),
-    "truncated": (b'{"tenant":1,"user_id":"u","event_type":"bu', "JSON"),
-    "5,000 levels": (
-        b'{"tenant":1,"user_id":"u","event_type":"buy","payload":{"x":%s%s}}' % (b"[" * 5000, b"]" * 5000),
-        "deep",
-    ),
-    "400 digits": (b'{"tenant":1,"user_id":"u","event_type":"buy","payload":{"x":%s}}' % (b"9" * 400), "number"),
-    "NaN": (b'{"tenant":1,"user_id":"u","event_type":"buy","payload":{"x":NaN}}', "JSON"),
-    "2 MB": (b'{"tenant":1,"user_id":"u","event_type":"buy","payload":{"x":"%s"}}' % (b"x" * 2_000_000), "32"),
-}
 
 
 def test_poison_lands_in_dead_letters_and_the_next_record_is_processed(stream: Stream, new_worker: NewWorker) -> None:

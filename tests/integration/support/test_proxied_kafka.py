@@ -22,7 +22,7 @@ BOUGHT = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "
 def proxied(tmp_path: Path) -> Iterator[tuple[Kafka, TcpProxy]]:
     port, controller_port, inner_port = free_ports(3)
     with TcpProxy(HOST, inner_port) as proxy:
-        settings = proxied_listener(port, controller_port, inner_port, proxy)
+        settings = proxied_listener(port, controller_port, proxy)
         kafka = Kafka(tmp_path, port, controller_port, KAFKA_TEST_SETTINGS | settings)
         try:
             kafka.start()

@@ -147,6 +147,20 @@ def test_a_stall_hides_the_end_of_a_connection_from_the_other_side(proxy: TcpPro
     wait_for(lambda: proxy.open_links == 0, PATIENCE_S, "both sides are ended after the stall")
 
 
+def test_lost_connections_stay_silent_while_new_ones_are_served(proxy: TcpProxy) -> None:
+    with client(proxy) as old:
+        assert ask(old, b"1") == b"1"
+        proxy.lose_connections()
+        old.sendall(b"lost")
+        assert hears_nothing(old)
+        with client(proxy) as new:
+            assert ask(new, b"2") == b"2"
+            proxy.set_pass()
+            assert ask(new, b"3") == b"3"
+        with pytest.raises(ConnectionResetError):
+            old.recv(1)
+
+
 def test_reset(proxy: TcpProxy) -> None:
     with client(proxy) as old:
         assert ask(old, b"1") == b"1"
