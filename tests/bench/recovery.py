@@ -71,7 +71,7 @@ class Recovery:
         for user_id in probes.values():
             self.stream.send(user_id, "page_viewed")
         self.stream.flush()
-        wait_for(lambda: self._answered(probes), 300, "every partition answers")
+        wait_for(lambda: self._answered(worker, probes), 300, "every partition answers")
         answered_s = time.monotonic() - began
         worker.await_ready()
         ready_s = time.monotonic() - began
@@ -103,7 +103,8 @@ class Recovery:
             if partition_of(user_key(TENANT, user_id), PARTITIONS) == partition:
                 yield user_id
 
-    def _answered(self, probes: dict[int, str]) -> bool:
+    def _answered(self, worker: EvaluatorProcess, probes: dict[int, str]) -> bool:
+        assert worker.exit_code() is None, f"the evaluator ended; its log ends:\n{worker.last_lines()}"
         now_us = time.time_ns() // 1000
         return all(
             any(r.segment_id == TWICE and is_member(r, now_us) for r in self.stream.lookup(user_id, partition))

@@ -51,15 +51,15 @@ def check(world: World, cutovers: Cutovers | None = None, *, exactly: bool = Fal
     truth.cutovers |= cutovers or {}
     expected = truth.memberships(as_of)
     found = [
-        *_wrong_log(world),
-        *_wrong_states(stream, truth),
+        *wrong_log(world),
+        *wrong_states(stream, truth),
         *(f"Redis, values: {line}" for line in differences(expected, stream.memberships(as_of))),
         *(f"Redis, member sets: {line}" for line in differences(expected, stream.member_sets())),
-        *_foreign_keys(stream),
-        *_wrong_lookups(world, truth, expected),
+        *foreign_keys(stream),
+        *wrong_lookups(world, truth, expected),
         *wrong_changes(stream.changes(), expected),
         *(wrong_turns(stream, truth) if exactly else ()),
-        *(line for answer in world.answers if (line := _wrong_answer(answer))),
+        *(line for answer in world.answers if (line := wrong_answer(answer))),
     ]
     if world.recovered_s is not None and world.recovered_s > RECOVERED_S:
         found.append(f"recovered after {world.recovered_s:.1f} s only (limit {RECOVERED_S:g} s)")
@@ -77,7 +77,7 @@ def quiesce(world: World) -> None:
     wait_for(lambda: stream.clock() > over, SWEPT_S, "the short windows are over and swept")
 
 
-def _wrong_log(world: World) -> Iterator[str]:
+def wrong_log(world: World) -> Iterator[str]:
     """C1, C7: what was acknowledged is in the log, once for each acknowledgement; what was refused is not."""
     sent: dict[str, Counter[int]] = {outcome: Counter() for outcome in ("acknowledged", "refused", "unknown")}
     for answer in world.answers:
@@ -100,7 +100,7 @@ def _logged_seqs(stream: Stream) -> Iterator[int]:
             yield event.payload["seq"]
 
 
-def _wrong_states(stream: Stream, truth: Truth) -> Iterator[str]:
+def wrong_states(stream: Stream, truth: Truth) -> Iterator[str]:
     """C1, C2: every user's state is the fold of the log, each event once; nothing is committed that is not durable."""
     found, partitions = stream.states()
     for key, wanted in truth.states().items():
@@ -119,12 +119,12 @@ def _wrong_states(stream: Stream, truth: Truth) -> Iterator[str]:
             yield f"partition {partition}: committed {offset}, flushed through {through} only"
 
 
-def _foreign_keys(stream: Stream) -> Iterator[str]:
+def foreign_keys(stream: Stream) -> Iterator[str]:
     for key in stream.redis.scan_iter(match=f"*:{OTHER_TENANT}:*", count=5_000):
         yield f"Redis, key of another tenant: {key!r}"
 
 
-def _wrong_lookups(world: World, truth: Truth, expected: Membership) -> Iterator[str]:
+def wrong_lookups(world: World, truth: Truth, expected: Membership) -> Iterator[str]:
     """C3 over HTTP: all users in one batch, and some alone."""
     users = sorted({user_id for users in truth.events.values() for user_id in users})[:1000]
     wanted = {user: sorted(s for s, members in expected.items() if user in members) for user in users}
@@ -146,7 +146,7 @@ def _wrong_lookup(result: dict[str, Any], wanted: dict[str, list[int]]) -> Itera
         yield f"lookup: {result} instead of {wanted.get(user)}"
 
 
-def _wrong_answer(answer: Answer) -> str | None:
+def wrong_answer(answer: Answer) -> str | None:
     """C7: 202, or a documented error with its body; 503 says when to come back."""
     body = said(answer)
     text = f"answer {answer.status} {answer.body[:200]!r}"

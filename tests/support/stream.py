@@ -1,11 +1,12 @@
 """Feeding an evaluator through Kafka, and reading back all that it wrote: log, changelog, changes, Redis."""
 
+import copy
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from redis import Redis
@@ -24,6 +25,7 @@ TENANT = 1
 GROUP = "shoal-evaluator"
 Membership = dict[int, set[str]]
 """Segment id -> user ids."""
+_NUMBERED = {EVENTS, COMMANDS, MEMBERSHIP_CHANGES, CHANGELOG}
 
 
 class Stream:
@@ -37,6 +39,7 @@ class Stream:
         self.redis: Any = Redis.from_url(redis_url)
         self.producer: Producer = Producer(producer_config(kafka_bootstrap_servers, 4 * 1_048_576) | {"log_level": 0})
         self._outbox_id = 0
+        self._own: Sequence[int] = range(partitions)
         self._group = Consumer(self._client(GROUP))
 
     def close(self) -> None:
@@ -45,7 +48,8 @@ class Stream:
         self.redis.close()
 
     def _client(self, group: str = "test-readers") -> dict[str, Any]:
-        return {"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0}
+        # without the backoff the client rests for a second whenever its queue is full
+        return {"bootstrap.servers": self.bootstrap, "group.id": group, "fetch.queue.backoff.ms": 5, "log_level": 0}
 
     # --- in --------------------------------------------------------------------------------------------------
 
@@ -133,11 +137,17 @@ class Stream:
 
     # --- out -------------------------------------------------------------------------------------------------
 
+    def part(self, partition: int) -> Self:
+        """The same stream of which only one partition is read, where topics are numbered like `events`."""
+        part = copy.copy(self)
+        part._own = [partition]
+        return part
+
     def read(self, topic: str, partitions: int) -> Iterator[Message]:
         """All committed messages of a topic, partition by partition in order."""
         consumer = Consumer(self._client() | {"enable.partition.eof": True})
-        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(partitions)])
-        unread = set(range(partitions))
+        unread = set(self._own if topic in _NUMBERED else range(partitions))
+        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in unread])
         try:
             while unread:
                 for message in consumer.consume(5_000, 0.05):
@@ -196,7 +206,7 @@ class Stream:
 
     def committed(self) -> dict[int, int]:
         """The offsets committed by the workers."""
-        asked = [TopicPartition(EVENTS, p) for p in range(self.partitions)]
+        asked = [TopicPartition(EVENTS, p) for p in self._own]
         return {tp.partition: max(0, tp.offset) for tp in self._group.committed(asked, timeout=10)}
 
     def await_committed(self, within_s: float = 60) -> None:

@@ -1,0 +1,74 @@
+"""What each process held in memory while a soak ran, and how fast it grew."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import psutil
+
+INTERVAL_S = 5.0
+WARM_UP_S = 60.0
+"""Left out of a life: it starts and recovers."""
+LEAST_S = 300.0
+"""A shorter rest of a life says nothing about growth."""
+_MIB = 1 << 20
+
+Running = Callable[[], Iterable[tuple[str, int | None]]]
+"""Name and process id of everything to look at; None: it does not run now."""
+
+
+class Growth(NamedTuple):
+    """One process's life. `slope_mib_h`: by least squares over what follows the warm-up; None when that is short."""
+
+    name: str
+    pid: int
+    lived_s: float
+    first_mib: float
+    last_mib: float
+    slope_mib_h: float | None
+
+
+class Memory:
+    """Samples the resident set of processes in a thread of its own, from `start` to `stop`."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._samples: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> list[Growth]:
+        """Look no more: what became of each process, in the order of their starts."""
+        self._enough.set()
+        self._thread.join()
+        return [_growth(name, pid, samples) for (name, pid), samples in self._samples.items()]
+
+    def _run(self) -> None:
+        while not self._enough.wait(INTERVAL_S):
+            for name, pid in self._running():
+                if pid is not None and (size := _resident_mib(pid)) is not None:
+                    self._samples.setdefault((name, pid), []).append((time.monotonic(), size))
+
+
+def _resident_mib(pid: int) -> float | None:
+    try:
+        size = psutil.Process(pid).memory_info().rss
+    except psutil.NoSuchProcess:
+        return None
+    return size / _MIB if size else None  # one that has ended and is not fetched yet holds nothing
+
+
+def _growth(name: str, pid: int, samples: list[tuple[float, float]]) -> Growth:
+    began_s, first = samples[0]
+    ended_s, last = samples[-1]
+    warm = [(at_s, size) for at_s, size in samples if at_s >= began_s + WARM_UP_S]
+    slope = None
+    if warm and warm[-1][0] - warm[0][0] >= LEAST_S:
+        slope = statistics.linear_regression(*zip(*warm, strict=True)).slope * 3600
+    return Growth(name, pid, ended_s - began_s, first, last, slope)
