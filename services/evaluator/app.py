@@ -9,6 +9,8 @@ from typing import Any
 from confluent_kafka import Consumer, TopicCollection
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from services.evaluator.agents import EvaluatorApp, add_agent, new_faust_app
@@ -20,7 +22,7 @@ from services.evaluator.producer import LoopProducer
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.standstill import CommitWatch, follow_worker, is_in_group
 from services.evaluator.sweep import Sweep
-from shared.contracts.topics import DEAD_LETTERS_MAX_BYTES, EVENTS, declare
+from shared.contracts.topics import CHANGELOG_MAX_BYTES, EVENTS, declare
 from shared.runtime import metrics
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import HealthServer
@@ -29,9 +31,9 @@ from shared.runtime.process import Watchdog, end_now
 
 log = logging.getLogger(__name__)
 
-HEADROOM_BYTES = 65_536
-"""A dead letter is its source's bytes and some headers."""
 STOP_S = 20
+REDIS_ANSWER_S = 5
+"""A server that does not answer within this time is away, even when its connection stands."""
 
 
 class Unfit(Exception):  # noqa: N818 - it names the thing
@@ -56,10 +58,10 @@ class Evaluator:
         topics = declare(settings.partitions)
         await asyncio.to_thread(ensure_topics, settings.kafka_bootstrap_servers, topics, settings.replication_factor)
         admin = AdminClient(self._client())
-        redis: Redis = Redis.from_url(settings.redis_url)
+        redis = _new_redis(settings.redis_url)
         await self._refuse_unfit(redis)
         log_epoch = await asyncio.to_thread(_topic_id, admin)
-        producer = LoopProducer(new_producer(settings.kafka_bootstrap_servers, DEAD_LETTERS_MAX_BYTES + HEADROOM_BYTES))
+        producer = LoopProducer(new_producer(settings.kafka_bootstrap_servers, CHANGELOG_MAX_BYTES))
         self._watchdog.arm("the event loop")
         self._watchdog.arm("the reader of commands")
         self._watchdog.arm("joining the group")
@@ -92,7 +94,7 @@ class Evaluator:
         log.info("stopping: what is under way is finished first")
         self._watchdog.arm("stopping", STOP_S * 3)
         await self._assignment.rest()
-        await self._faust.consumer.commit()
+        await self._faust.commit_all()
         await self._faust.stop()
         await self._assignment.drop()
         for task in self._tasks:
@@ -150,6 +152,15 @@ class Evaluator:
             "events": "; ".join(stopped) or None,
             "clock": self._clock.fault,
         }
+
+
+def _new_redis(url: str) -> Redis:
+    return Redis.from_url(
+        url,
+        socket_timeout=REDIS_ANSWER_S,
+        socket_connect_timeout=REDIS_ANSWER_S,
+        retry=Retry(NoBackoff(), 0),  # the writer tries again by itself, and says so
+    )
 
 
 def _topic_id(admin: AdminClient) -> str:

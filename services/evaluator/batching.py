@@ -7,7 +7,7 @@ partition, so its cost is paid per fetch; and an offset is committed only when e
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import faust
 from aiokafka.consumer import fetcher
@@ -180,6 +180,8 @@ class BatchConsumer(driver.Consumer):
         self._forget()  # what was delivered while the seek ran
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
+        # before Faust's own: it begins by forgetting what was acknowledged, and there would be nothing to commit
+        await self.app.finish()
         await super().on_partitions_revoked(revoked)
         self._forget()
 
@@ -232,14 +234,24 @@ class BatchApp(faust.App):
     def _create_directories(self) -> None:
         """None: Faust would make folders for tables that we do not have, wherever the process was started."""
 
+    async def finish(self) -> None:
+        """The partitions are about to be taken away: begin nothing more, finish and commit what is under way."""
+        if self.should_stop or not self.consumer.assignment():
+            return
+        # Faust stops the flow too; here it must stop before we wait for what is under way
+        self.consumer.stop_flow()
+        self.flow_control.suspend()
+        self.flow_control.clear()
+        await self.before_revoke()
+        await self.commit_all()
+
+    async def commit_all(self) -> None:
+        """Commit all that is done by now: `commit` alone does nothing while another commit is under way."""
+        consumer = cast("BatchConsumer", self.consumer)
+        await consumer.maybe_wait_for_commit_to_finish()
+        await consumer.commit()
+
     async def _on_partitions_revoked(self, revoked: Any) -> None:
-        if not self.should_stop and self.consumer.assignment():
-            # Faust stops the flow too; here it must stop before we wait for what is under way
-            self.consumer.stop_flow()
-            self.flow_control.suspend()
-            self.flow_control.clear()
-            await self.before_revoke()
-            await self.consumer.commit()
         await super()._on_partitions_revoked(revoked)
         await self.after_revoke()
 

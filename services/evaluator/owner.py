@@ -188,6 +188,8 @@ class Owner:
         table.next_offset = max(table.next_offset, self._read_through)
         table.forget_clean()
         metrics.EVENTS.inc(len(batch.records))
+        metrics.FORGOTTEN_EVENT_IDS.inc(table.forgotten_ids)
+        table.forgotten_ids = 0
         crash_point("after_fold")
         await self._publisher.publish(out, dead, done)
 

@@ -7,11 +7,14 @@ from services.evaluator.state_records import PartitionRecord, PlanVersion, Segme
 from services.evaluator.tenant_plan import TenantPlan
 from services.evaluator.user import User
 from shared.contracts.keys import split_user_key
+from shared.contracts.topics import CHANGELOG_MAX_BYTES
 from shared.domain.condition import Definition
 from shared.domain.definition import parse_definition
 from shared.domain.plan import Activation
 from shared.domain.user_state import NEVER, UserState, decode_state
 
+STATE_MAX_BYTES = CHANGELOG_MAX_BYTES - 65_536
+"""Of one user's state, so that it can be written."""
 LIVE_USERS = 20_000
 """Decoded users kept per partition; beyond, clean ones are dropped and decoded again when needed."""
 
@@ -22,7 +25,7 @@ class StateTable:
     `store` holds each user's bytes as last written, `live` those decoded since, `dirty` the keys whose decoded
     state is newer than its bytes, `erased` the keys to delete at the next flush, `unwritten` the
     segments to write again with it.
-    `next_offset` is the next event to fold.
+    `next_offset` is the next event to fold. `forgotten_ids` counts event ids forgotten before their 24 h were over.
     """
 
     def __init__(self, partition: int) -> None:
@@ -32,6 +35,7 @@ class StateTable:
         self.dirty: dict[bytes, None] = {}
         self.erased: list[bytes] = []
         self.unwritten: set[int] = set()
+        self.forgotten_ids = 0
         self.record = PartitionRecord()
         self.segments: dict[int, SegmentRecord] = {}
         self.plans: dict[int, TenantPlan] = {}
@@ -64,7 +68,16 @@ class StateTable:
 
     def encode_user(self, key: bytes) -> bytes:
         """The bytes to write for a user, stamped with our epoch; they become the stored ones."""
-        encoded = self.store[key] = self.live[key].encode(self.record.epoch)
+        user = self.live[key]
+        encoded = user.encode(self.record.epoch)
+        while len(encoded) > STATE_MAX_BYTES and (ids := user.state.event_ids):
+            # a repeat of an old event may count twice; a state that cannot be written would stop the partition
+            oldest = list(ids)[: len(ids) // 2 + 1]
+            for event_id in oldest:
+                del ids[event_id]
+            self.forgotten_ids += len(oldest)
+            encoded = user.encode(self.record.epoch)
+        self.store[key] = encoded
         self.dirty.pop(key, None)
         return encoded
 

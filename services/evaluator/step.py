@@ -15,9 +15,9 @@ from shared.contracts.keys import partition_of, user_key
 from shared.contracts.redis_keys import SOFT
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
-from shared.domain.fold import fold, is_repeat
+from shared.domain.fold import MAX_EVENT_IDS, fold, is_repeat
 from shared.domain.plan import CompiledSegment
-from shared.domain.user_state import NEVER
+from shared.domain.user_state import NEVER, UserState
 
 DeadLetter = tuple[Record, str]
 """A record nobody can use, and why."""
@@ -96,7 +96,7 @@ class Step:
         state.as_of = as_of
         table.dirty[user.key] = None
         # the ids count from the first event on, whether a segment is followed yet or not
-        if (event.event_id is not None and is_repeat(state, event)) or plan is None:
+        if (event.event_id is not None and self._is_repeat(state, event)) or plan is None:
             return
         touched = plan.touched.get(event.event_type)
         if touched is not None:
@@ -107,6 +107,13 @@ class Step:
             self._note_settled(user, plan, touched)
         if is_new:
             self._evaluate(out, user, plan.segments.values(), as_of)
+
+    def _is_repeat(self, state: UserState, event: Event) -> bool:
+        is_full = len(state.event_ids) >= MAX_EVENT_IDS
+        repeat = is_repeat(state, event)
+        if is_full and not repeat and len(state.event_ids) >= MAX_EVENT_IDS:
+            self._table.forgotten_ids += 1
+        return repeat
 
     def _evaluate(self, out: Outcome, user: User, segments: Iterable[CompiledSegment], as_of: int) -> None:
         slots, memberships = user.state.slots, user.state.memberships

@@ -14,7 +14,7 @@ from services.evaluator.owner import IDLE_WRITE_US, Horizon
 from shared.contracts.topics import EVENTS
 
 log = logging.getLogger(__name__)
-_ANSWER_S = 5.0
+_ANSWER_S = 1.5
 
 
 class Sweep:
@@ -23,6 +23,8 @@ class Sweep:
     def __init__(self, assignment: Assignment, admin: AdminClient, clock: ClockWatch, interval_s: float) -> None:
         self._assignment, self._admin, self._clock, self._interval_s = assignment, admin, clock, interval_s
         self._told_at_us: dict[int, int] = {}
+        self._unknown: KafkaException | None = None
+        """Why some ends could not be had at the last look."""
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Look until cancelled."""
@@ -53,14 +55,22 @@ class Sweep:
             owners[partition].look(Horizon(now_us, end_offset))
 
     def _end_offsets(self, partitions: list[int]) -> dict[int, int]:
+        """Those that could be had; the others are asked for again at the next look."""
+        if self._unknown:
+            # A broker that was restarted refuses the leader's epoch remembered here, and one that is gone is asked
+            # in vain; asking for the topic renews both.
+            self._admin.list_topics(EVENTS, timeout=_ANSWER_S)
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted: dict[Any, Any] = {TopicPartition(EVENTS, p): latest for p in partitions}
         answers = self._admin.list_offsets(
             wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_S
         )
-        try:
-            return {tp.partition: future.result().offset for tp, future in answers.items()}
-        except KafkaException:
-            # A broker that was restarted refuses the leader's epoch remembered here; asking for the topic renews it.
-            self._admin.list_topics(EVENTS, timeout=_ANSWER_S)
-            raise
+        found, self._unknown = {}, None
+        for place, future in answers.items():
+            try:
+                found[place.partition] = future.result().offset
+            except KafkaException as error:
+                self._unknown = error
+        if self._unknown is not None:
+            log.warning("the ends of %d partitions are not known: %s", len(partitions) - len(found), self._unknown)
+        return found

@@ -15,6 +15,8 @@ CHANGELOG = "user-state-changelog"
 
 EVENTS_MAX_BYTES = 3 * MIB
 DEAD_LETTERS_MAX_BYTES = 4 * MIB
+CHANGELOG_MAX_BYTES = 8 * MIB
+"""Of one user's state: event ids alone can be 5 MiB."""
 
 SIDE_PARTITIONS = 4
 """Partitions of the topics that are not numbered like `events`."""
@@ -39,8 +41,8 @@ def declare(partitions: int) -> tuple[Topic, ...]:
         }
         return Topic(name, count, config | extra)
 
-    def compacted(name: str, **extra: str) -> Topic:
-        config = {"cleanup.policy": "compact", "max.message.bytes": str(MIB)}
+    def compacted(name: str, max_bytes: int = MIB, **extra: str) -> Topic:
+        config = {"cleanup.policy": "compact", "max.message.bytes": str(max_bytes)}
         return Topic(name, partitions, config | extra)
 
     return (
@@ -52,5 +54,9 @@ def declare(partitions: int) -> tuple[Topic, ...]:
         deleted(DEAD_LETTERS, SIDE_PARTITIONS, 30, DEAD_LETTERS_MAX_BYTES),
         # A late record of a replaced owner must still be there when its successor repairs it, by the brokers' clock:
         # a worker's may be wrong, and its claims measure by how much.
-        compacted(CHANGELOG, **{"min.compaction.lag.ms": str(DAY_MS), "message.timestamp.type": "LogAppendTime"}),
+        compacted(
+            CHANGELOG,
+            CHANGELOG_MAX_BYTES,
+            **{"min.compaction.lag.ms": str(DAY_MS), "message.timestamp.type": "LogAppendTime"},
+        ),
     )

@@ -85,6 +85,11 @@ MEMBERSHIP_CHANGES = Counter(
 )
 PARTITIONS = Gauge("shoal_evaluator_partitions", "Partitions of events owned by this worker", registry=EVALUATOR)
 
+FORGOTTEN_EVENT_IDS = Counter(
+    "shoal_evaluator_forgotten_event_ids_total",
+    "Event ids of users with too many of them, forgotten before their 24 h were over: repeats may count twice",
+    registry=EVALUATOR,
+)
 LATE_RECORDS = Counter(
     "shoal_evaluator_late_records_total",
     "Records that a replaced owner wrote into a changelog after it was replaced, and that were written over",

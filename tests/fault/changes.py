@@ -14,7 +14,8 @@ Place = tuple[int, str]
 def wrong_changes(changes: Iterable[dict[str, Any]], expected: Membership) -> list[str]:
     """Changes must alternate per segment, user and generation, beginning with `entered`, and end where the truth is.
 
-    No id stands for two contents, no generation begins again after a higher one, no change lies before the last.
+    No id stands for two contents, no generation begins again after a higher one, and within one no change lies before
+    the last (a rebuild tells of the past again).
     """
     faults: list[str] = []
     seen: dict[str, dict[str, Any]] = {}
@@ -42,6 +43,6 @@ def _wrong_step(before: dict[str, Any] | None, change: dict[str, Any]) -> list[s
     first = before is None or change["generation"] > before["generation"]
     wanted = "entered" if first or before["change"] == "exited" else "exited"  # type: ignore[index] # not first
     faults = [] if change["change"] == wanted else [f"{change['id']}: {change['change']} where {wanted} was due"]
-    if before is not None and change["at_us"] < before["at_us"]:
+    if before is not None and not first and change["at_us"] < before["at_us"]:
         faults.append(f"{change['id']}: at {change['at_us']}, before {before['id']} at {before['at_us']}")
     return faults

@@ -13,6 +13,7 @@ from shared.domain.errors import InvalidEvent
 from tests.fault.changes import wrong_changes
 from tests.fault.definitions import LONGEST_SHORT_WINDOW_US
 from tests.fault.load import OTHER_TENANT, Answer, said
+from tests.fault.turns import wrong_turns
 from tests.fault.world import RECOVERED_S, World
 from tests.support.evaluators import wait_for
 from tests.support.stream import Membership, Stream
@@ -37,10 +38,11 @@ class Verdict(NamedTuple):
         return self._replace(differences=[*self.differences, *more], note=note or self.note)
 
 
-def check(world: World, cutovers: Cutovers | None = None) -> Verdict:
+def check(world: World, cutovers: Cutovers | None = None, *, exactly: bool = False) -> Verdict:
     """End the load, wait until nothing moves any more, and hold everything against the log.
 
-    `cutovers` replace those that were reported: a rebuild may count from another offset on.
+    `cutovers` replace those that were reported: a rebuild may count from another offset on. `exactly`: every change
+    must be one that an undisturbed evaluator makes of the same log, see `wrong_turns`.
     """
     quiesce(world)
     stream = world.stream
@@ -56,6 +58,7 @@ def check(world: World, cutovers: Cutovers | None = None) -> Verdict:
         *_foreign_keys(stream),
         *_wrong_lookups(world, truth, expected),
         *wrong_changes(stream.changes(), expected),
+        *(wrong_turns(stream, truth) if exactly else ()),
         *(line for answer in world.answers if (line := _wrong_answer(answer))),
     ]
     if world.recovered_s is not None and world.recovered_s > RECOVERED_S:

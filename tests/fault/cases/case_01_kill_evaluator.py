@@ -29,7 +29,9 @@ def kill_evaluator(world: World) -> Verdict:
     world.await_recovery()
     limit = round(COMMIT_S * RATE) + IN_FLIGHT
     too_many = [f"{replayed} records replayed after a kill (limit {limit})"] if replayed > limit else []
-    return check(world).besides(*too_many, note=f"{kills} kills, {replayed} replayed at most (limit {limit})")
+    return check(world, exactly=True).besides(
+        *too_many, note=f"{kills} kills, {replayed} replayed at most (limit {limit})"
+    )
 
 
 def _kill(world: World, victim: SupervisedEvaluator, *, in_the_middle_of_work: bool) -> int:
