@@ -135,6 +135,10 @@ class World:
         """Let up to so many seconds pass: the instant of a fault."""
         time.sleep(self.random.uniform(0, within_s))
 
+    def pass_time(self, seconds: float) -> None:
+        """A fault lasts so long: the one thing there is no condition for."""
+        time.sleep(seconds)
+
     def await_recovery(self) -> float:
         """The fault is over: wait until all that was in the log by now is committed; the seconds it took.
 
