@@ -5,7 +5,6 @@ ascending. Values are in 1e-6 units. Pairs that the longest window has left are 
 """
 
 from bisect import bisect_right
-from operator import itemgetter
 
 from shared.domain.aggregate import NOTHING, Totals, Verbs, number_reader
 from shared.domain.bucket import FOLDED_AT_ONCE, LIMIT, gather
@@ -72,13 +71,16 @@ Columns = tuple[list[int], list[int], list[int], list[int], list[int]]
 
 def columns_after(partial: Partial, edge: int) -> Columns:
     """The entries after `edge`."""
-    if partial[0]:
-        inside = [entry for entry in reversed(weighed(partial)) if entry[0] > edge]
-        times, numbers, sums, highs, lows = (list(map(itemgetter(column), inside)) for column in range(_BUCKET))
-        return times, numbers, sums, highs, lows
-    first = first_after(partial, edge)
-    values = partial[:first:-2]
-    return partial[-2 : first - 1 : -2], [1] * len(values), values, values, values
+    first, start = first_after(partial, edge), 1 + partial[0]
+    times, values = partial[-2 : first - 1 : -2], partial[:first:-2]
+    numbers = [1] * len(values)
+    if start == 1:
+        return times, numbers, values, values, values
+    gone = bisect_right(partial[1:start:_BUCKET], edge)
+    ends, counts, sums, highs, lows = (
+        partial[column + gone * _BUCKET : start : _BUCKET][::-1] for column in range(1, 1 + _BUCKET)
+    )
+    return times + ends, numbers + counts, values + sums, values + highs, values + lows
 
 
 def first_after(partial: Partial, edge: int) -> int:
