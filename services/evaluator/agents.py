@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.evaluator.assignment import Assignment
-from services.evaluator.batching import BatchApp
+from services.evaluator.batching import BatchApp, NoTables
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.standstill import CommitWatch
 from shared.contracts.topics import DEAD_LETTERS_MAX_BYTES, EVENTS
@@ -41,6 +41,7 @@ def new_faust_app(settings: EvaluatorSettings) -> EvaluatorApp:
     return EvaluatorApp(
         settings.group,
         broker=[f"kafka://{server}" for server in settings.kafka_bootstrap_servers.split(",")],
+        TableManager=NoTables,
         topic_partitions=settings.partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,

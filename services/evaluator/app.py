@@ -51,6 +51,7 @@ class Evaluator:
         self._health = HealthServer(settings.host, settings.port, self._parts, metrics.EVALUATOR)
         self._faust: EvaluatorApp
         self._assignment: Assignment
+        self._sweep: Sweep
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises Unfit, WrongTopic, KafkaUnavailable, CannotListen."""
@@ -78,13 +79,13 @@ class Evaluator:
             log_epoch=log_epoch,
             end=lambda why, code: end_now(f"evaluator: {why}", traces=False, code=code),
         )
+        self._sweep = Sweep(self._assignment, admin, self._clock, settings.sweep_interval_s)
         self._faust = new_faust_app(settings)
         self._faust.assignment, self._faust.commits = self._assignment, CommitWatch(self._watchdog)
         add_agent(self._faust)
         self._watchdog.start()
         await self._health.start()
-        sweep = Sweep(self._assignment, admin, self._clock, settings.sweep_interval_s)
-        self._spawn(sweep.run(lambda: self._watchdog.beat("the event loop")))
+        self._spawn(self._sweep.run(lambda: self._watchdog.beat("the event loop")))
         self._spawn(follow_worker(self._faust, self._watchdog))
         await self._faust.join()
         await stop.wait()
@@ -121,7 +122,11 @@ class Evaluator:
             raise Unfit(why)
 
     def _client(self) -> dict[str, str | int | float | bool]:
-        return {"bootstrap.servers": self._settings.kafka_bootstrap_servers, "log_level": 3}
+        return {
+            "bootstrap.servers": self._settings.kafka_bootstrap_servers,
+            "log_level": 3,
+            "socket.timeout.ms": 10_000,  # a silent connection may be half open
+        }
 
     def _new_consumer(self) -> Consumer:
         """A consumer for explicit partitions that reports when it has read one; it joins no group."""
@@ -133,6 +138,7 @@ class Evaluator:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 50,
+                "fetch.queue.backoff.ms": 5,  # else it rests for a second whenever its queue is full
             }
         )
 
@@ -145,7 +151,7 @@ class Evaluator:
         rebuilding, stopped = self._assignment.rebuilding, self._assignment.stopped
         metrics.PARTITIONS_STOPPED.set(len(stopped))
         return {
-            "kafka": None if is_in_group(self._faust) else "joining the group of workers",
+            "kafka": self._sweep.fault or (None if is_in_group(self._faust) else "joining the group of workers"),
             "recovery": f"partitions {recovering} are being recovered" if recovering else None,
             "redis": trouble,
             "rebuild": f"partitions {rebuilding} are made anew from the log" if rebuilding else None,

@@ -15,6 +15,7 @@ from services.evaluator.catalog import Catalog
 from services.evaluator.changelog import ChangelogWriter, Fenced, UnreadableState
 from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.dead_letter_ceiling import DeadLetterCeiling
+from services.evaluator.holding import Holding
 from services.evaluator.membership_writer import MembershipWriter
 from services.evaluator.owner import LostPlace, Owner
 from services.evaluator.producer import DeliveryFailed, DeliveryGroup, LoopProducer
@@ -23,7 +24,6 @@ from services.evaluator.records import RecordBatch
 from services.evaluator.recovery import Recovery, Refused, read_log, recovered
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.step import Step
-from shared.contracts.command import Command
 from shared.contracts.progress import Progress, encode_progress, progress_key
 from shared.contracts.topics import PROGRESS
 from shared.runtime import metrics
@@ -33,53 +33,12 @@ from shared.runtime.process import EXIT_REFUSED, EXIT_STOOD_STILL, Watchdog
 log = logging.getLogger(__name__)
 
 RECOVERIES_AT_ONCE = 4
+_CANCEL_AGAIN_S = 0.1
 DRAIN_S = 10
 """So long a partition that is taken away may finish what is under way; the rest is folded again by the next owner."""
 
 ENDS_PROCESS = (Fenced, LostPlace, DeliveryFailed, UnreadableState, KafkaException)
 """What ends a worker with one clear line: starting again recovers from what is durable."""
-
-
-class Holding:
-    """One partition we own: its tasks, and its owner once it is ready."""
-
-    def __init__(self, partition: int) -> None:
-        self.partition = partition
-        self.owner: asyncio.Future[Owner] = asyncio.get_running_loop().create_future()
-        self.tasks: list[asyncio.Task[None]] = []
-        self._early: list[Command] = []
-        self._caught_up = asyncio.Event()
-
-    def on_command(self, command: Command) -> None:
-        """A command; before the owner is ready it waits here."""
-        if self.owner.done() and not self.owner.cancelled():
-            self.owner.result().wish(command)
-        else:
-            self._early.append(command)
-
-    def on_caught_up(self) -> None:
-        """All commands there were are here."""
-        self._caught_up.set()
-
-    def forget(self, task: "asyncio.Task[None]") -> None:
-        """A task has ended."""
-        if task in self.tasks:
-            self.tasks.remove(task)
-
-    async def hand_commands(self, owner: Owner) -> None:
-        """Give the owner all commands there were; later ones wait for `open`."""
-        await self._caught_up.wait()
-        self._hand_early(owner)
-
-    def open(self, owner: Owner) -> None:
-        """From now on the owner takes batches and commands."""
-        self._hand_early(owner)
-        self.owner.set_result(owner)
-
-    def _hand_early(self, owner: Owner) -> None:
-        for command in self._early:
-            owner.wish(command)
-        self._early.clear()
 
 
 class Assignment:
@@ -173,11 +132,8 @@ class Assignment:
         for holding in holdings.values():
             self._catalog.leave(holding.partition)
             holding.owner.cancel()
-            for task in holding.tasks:
-                task.cancel()
             self._watchdog.disarm(_part(holding.partition))
-        tasks = [task for holding in holdings.values() for task in holding.tasks]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _ended({task for holding in holdings.values() for task in holding.tasks})
         if holdings:
             await asyncio.to_thread(self._producer.flush, DRAIN_S)
         self.trouble.clear()
@@ -283,6 +239,14 @@ class Assignment:
         elif partition not in self.trouble:
             log.warning("partition %d: %s; waiting", partition, why)
             self.trouble[partition] = why
+
+
+async def _ended(tasks: "set[asyncio.Task[None]]") -> None:
+    """Cancel until all have ended: `asyncio.wait_for`, which the client of Redis uses, may swallow a cancellation."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
 
 
 def _part(partition: int) -> str:

@@ -11,15 +11,19 @@ from typing import Any, cast
 
 import faust
 from aiokafka.consumer import fetcher
+from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
 
+from services.evaluator.half_open import limit_answers
 from services.evaluator.records import RecordBatch
 
 FETCH_MAX_WAIT_MS = 50
 """How long the broker may hold back an answer that has no records yet; Faust would ask for 1,500."""
 BATCH_RECORDS = 2_000
 """A batch is closed when it has so many records (a producer's own batch is never split)."""
+LEAST_ANSWER_S = 3.0
+"""So long at least the broker may take for an answer; half the session timeout when that is more."""
 GATE_POLL_S = 0.02
 
 
@@ -99,6 +103,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no such option
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - the same
+        limit_answers(consumer._client, max(LEAST_ANSWER_S, self.app.conf.broker_session_timeout / 2))  # noqa: SLF001
         return consumer
 
 
@@ -193,6 +198,14 @@ class BatchConsumer(driver.Consumer):
         self._delivered.clear()
         self._acked.clear()
         self._acked_index.clear()
+
+
+class NoTables(TableManager):
+    """Of an app without tables: Faust's own waits a second for tables that may come, and the group waits with it."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class BatchTransport(driver.Transport):

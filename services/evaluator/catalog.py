@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from shared.contracts.command import Command, decode_command
 from shared.contracts.topics import COMMANDS
@@ -80,7 +80,8 @@ class Catalog:
                 self._consumer.incremental_unassign([TopicPartition(COMMANDS, partition)])
             if listener is not None:
                 self._listeners[partition] = listener
-                self._consumer.incremental_assign([TopicPartition(COMMANDS, partition, OFFSET_BEGINNING)])
+                # Compaction leaves the start at 0; a start by name is asked for, half a second later.
+                self._consumer.incremental_assign([TopicPartition(COMMANDS, partition, 0)])
 
     def _take(self, listener: Listener | None, key: bytes | None, value: bytes | None) -> None:
         if listener is None or value is None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.producer import DeliveryGroup, LoopProducer
@@ -63,7 +63,8 @@ def recover(consumer: Consumer, partition: int, epoch: int, on_progress: Callabl
     and its key is written again, so that what we know is the newest. Raises UnreadableState, KafkaException.
     """
     reading = _Reading(StateTable(partition))
-    for message in _read(consumer, partition, OFFSET_BEGINNING, epoch, on_progress):
+    # 0, not the beginning by name: the client would ask where that is, half a second later
+    for message in _read(consumer, partition, 0, epoch, on_progress):
         reading.take(message)
     return reading.finish()
 
@@ -75,7 +76,10 @@ def _read(
     consumer.assign([TopicPartition(CHANGELOG, partition, start)])
     reached = -1
     while reached < last:
-        for message in consumer.consume(_RECORDS_A_READ, _READ_WAIT_S):
+        messages = consumer.consume(_RECORDS_A_READ, _READ_WAIT_S)
+        if messages:  # a broker that has fallen silent is no progress
+            on_progress()
+        for message in messages:
             error = message.error()
             if error is None:
                 reached = message.offset() or 0
@@ -83,7 +87,6 @@ def _read(
                     yield message
             elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - that is its public spelling
                 raise KafkaException(error)
-        on_progress()
     consumer.unassign()
 
 
@@ -96,8 +99,16 @@ class _Reading:
         self._late: set[bytes] = set()
 
     def take(self, message: Message) -> None:
+        key, value = message.key(), message.value()
         try:
-            self._take(message)
+            if not key or value is None or key[0] == 0:
+                self._take_other(message)
+            elif decode_head(value).epoch < self._epoch:  # a user, as nearly all are
+                self._late.add(key)
+            else:
+                self._table.store[key] = value
+                if self._late:
+                    self._late.discard(key)
         except msgspec.MsgspecError as error:
             place = f"{CHANGELOG} partition {self._table.partition} offset {message.offset()}"
             raise UnreadableState(f"{place}: a record of another schema ({error})") from error
@@ -106,7 +117,8 @@ class _Reading:
         note_late(self._table, self._late)
         return self._table
 
-    def _take(self, message: Message) -> None:
+    def _take_other(self, message: Message) -> None:
+        """Anything but a user's state."""
         table, key, value = self._table, message.key() or b"", message.value()
         if key == CLAIM_KEY:
             if value is not None:
@@ -122,10 +134,8 @@ class _Reading:
             self._late.discard(key)
             if key.startswith(b"\0"):
                 self._take_segment(key, value)
-            elif value is None:
-                table.store.pop(key, None)
             else:
-                table.store[key] = value
+                table.store.pop(key, None)
 
     def _take_segment(self, key: bytes, value: bytes | None) -> None:
         segment_id = segment_id_of(key)

@@ -19,6 +19,11 @@ from shared.domain.fold import MAX_EVENT_IDS, fold, is_repeat
 from shared.domain.plan import CompiledSegment
 from shared.domain.user_state import NEVER, UserState
 
+EVALUATIONS_AT_ONCE = 4
+"""A user with more events than this among the records taken in together, and more numbers in its lists than LONG, is
+evaluated once more at their end instead of at each: `docs/decisions/0017-a-hot-user-is-evaluated-less-often.md`."""
+LONG = 2_048
+
 DeadLetter = tuple[Record, str]
 """A record nobody can use, and why."""
 
@@ -31,11 +36,14 @@ class Step:
 
     def __init__(self, table: StateTable, partitions: int) -> None:
         self._table, self._partitions = table, partitions
+        self._round = 0
+        self._postponed: dict[bytes, tuple[User, dict[int, CompiledSegment]]] = {}
 
     def fold_records(self, records: Sequence[Record], out: Outcome) -> list[DeadLetter]:
         """Take in records in the order of their offsets; returns the unusable ones. `out` gathers what turned."""
         table, dead = self._table, []
         clock, get_live = table.record.clock, table.live.get
+        self._round += 1
         for record in records:
             received_at = record.timestamp * 1000
             if received_at > clock:  # noqa: PLR1730 - max() costs five times this
@@ -54,6 +62,9 @@ class Step:
             if record.offset > user.state.applied_offset or not self.applied_offset_guard:
                 self._fold_event(out, user, event, clock)
         table.record.clock = clock
+        for user, segments in self._postponed.values():
+            self._evaluate(out, user, segments.values(), user.state.as_of)
+        self._postponed.clear()
         return dead
 
     def sweep(self, until: int, limit: int, out: Outcome) -> None:
@@ -103,10 +114,23 @@ class Step:
             fold(touched.plan, state.slots, event)
             if user.settled & touched.bit and user.settled_plan is plan and touched.grew(state.slots):
                 return
+            if self._is_dear(user):
+                _, postponed = self._postponed.setdefault(user.key, (user, {}))
+                postponed.update((segment.segment_id, segment) for segment in touched.plan.segments)
+                return
             self._evaluate(out, user, touched.plan.segments, as_of)
             self._note_settled(user, plan, touched)
         if is_new:
             self._evaluate(out, user, plan.segments.values(), as_of)
+
+    def _is_dear(self, user: User) -> bool:
+        """Whether the user has had its share of these records, and another evaluation goes over long lists."""
+        if user.round != self._round:
+            user.round, user.evaluations = self._round, 0
+        user.evaluations += 1
+        if user.evaluations <= EVALUATIONS_AT_ONCE:
+            return False
+        return sum(map(len, user.state.slots.values())) > LONG
 
     def _is_repeat(self, state: UserState, event: Event) -> bool:
         is_full = len(state.event_ids) >= MAX_EVENT_IDS

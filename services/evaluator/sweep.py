@@ -23,6 +23,8 @@ class Sweep:
     def __init__(self, assignment: Assignment, admin: AdminClient, clock: ClockWatch, interval_s: float) -> None:
         self._assignment, self._admin, self._clock, self._interval_s = assignment, admin, clock, interval_s
         self._told_at_us: dict[int, int] = {}
+        self.fault: str | None = None
+        """Why Kafka could not be asked at the last look, or None."""
         self._unknown: KafkaException | None = None
         """Why some ends could not be had at the last look."""
 
@@ -35,6 +37,7 @@ class Sweep:
             try:
                 await self._look()
             except KafkaException as error:
+                self.fault = f"does not answer: {error.args[0].str()}"
                 log.warning("the ends of the partitions are not known: %s", error)
             await asyncio.sleep(max(0.0, self._interval_s - (loop.time() - started)))
 
@@ -50,6 +53,7 @@ class Sweep:
         if not owners:
             return
         ends = await asyncio.get_running_loop().run_in_executor(None, self._end_offsets, list(owners))
+        self.fault = None if ends else f"does not answer: {self._unknown}"
         for partition, end_offset in ends.items():
             self._told_at_us[partition] = now_us
             owners[partition].look(Horizon(now_us, end_offset))

@@ -13,16 +13,28 @@ class User:
 
     `settled`: the event types (bits of `settled_plan.touched`) whose events need no evaluation for this user: all
     segments they touch only grow, and Redis knows the user as a member whose end is soft or never comes. Their
-    `recheck_at` then stays earlier than the true one, which only means looking once too often.
+    `recheck_at` then stays earlier than the true one, which only means looking once too often. `evaluations`: how
+    often the user was evaluated in the step's `round`.
     """
 
-    __slots__ = ("_memberships", "key", "settled", "settled_plan", "state", "tenant", "user_id")
+    __slots__ = (
+        "_memberships",
+        "evaluations",
+        "key",
+        "round",
+        "settled",
+        "settled_plan",
+        "state",
+        "tenant",
+        "user_id",
+    )
 
     def __init__(self, key: bytes, tenant: int, user_id: str, state: UserState) -> None:
         self.key, self.tenant, self.user_id, self.state = key, tenant, user_id, state
         self.settled = 0
         self.settled_plan: TenantPlan | None = None
         self._memberships: msgspec.Raw | None = None
+        self.round = self.evaluations = 0
 
     def memberships_changed(self) -> None:
         """To be called when a membership changed in anything but a later `recheck_at`."""

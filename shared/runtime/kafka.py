@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 _TIMEOUT_S = 10
+_SILENCE_MS = 10_000
 _IN_SYNC = {"min.insync.replicas": "2"}
 
 
@@ -136,6 +137,9 @@ def producer_config(bootstrap_servers: str, max_bytes: int, delivery_timeout_ms:
         "linger.ms": 2,
         "message.max.bytes": max_bytes,
         "delivery.timeout.ms": delivery_timeout_ms,
+        # a broker that says nothing for so long is asked again over another connection: this one may be half open
+        "request.timeout.ms": _SILENCE_MS,
+        "socket.timeout.ms": _SILENCE_MS,
         "queue.buffering.max.messages": 1_000_000,
         "log_level": 3,
     }

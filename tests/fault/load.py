@@ -93,12 +93,16 @@ class Load:
 
     def finish(self) -> None:
         """Send nothing more; returns when the last answer is there and the broker has what went around the API."""
-        self._enough.set()
-        self._thread.join(2 * PATIENCE_S)
+        self.stop()
         assert not self._thread.is_alive(), "the load did not come to its end"
         assert self._failure is None, self._failure
         self._tracker.close()
         self._stream.flush()
+
+    def stop(self) -> None:
+        """Send nothing more, whatever became of the last call."""
+        self._enough.set()
+        self._thread.join(2 * PATIENCE_S)
 
     def _run(self) -> None:
         due_s = time.monotonic()

@@ -135,6 +135,10 @@ class World:
         """Let up to so many seconds pass: the instant of a fault."""
         time.sleep(self.random.uniform(0, within_s))
 
+    def pass_time(self, seconds: float) -> None:
+        """A fault lasts so long: the one thing there is no condition for."""
+        time.sleep(seconds)
+
     def await_recovery(self) -> float:
         """The fault is over: wait until all that was in the log by now is committed; the seconds it took.
 
@@ -158,10 +162,12 @@ class World:
             return {}
 
     def end(self) -> None:
-        """End all processes and repair the servers."""
+        """End all processes, repair the servers, end what is still being sent."""
         for process in self.processes:
             process.end()
         self.servers.revive()
+        for load in self.loads:  # of a case that failed: the next one's topics have the same names
+            load.stop()
 
 
 @contextlib.contextmanager

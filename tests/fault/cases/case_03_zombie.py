@@ -1,17 +1,13 @@
 """Case 3: an evaluator is stopped for three session timeouts, another takes over, then it goes on: a zombie."""
 
 import signal
-import time
 
 from tests.fault.check import Verdict, check
-from tests.fault.claims import Ownership
+from tests.fault.claims import Ownership, stop_until_replaced
 from tests.fault.registry import case
 from tests.fault.world import RATE, World
-from tests.support.evaluators import EvaluatorProcess, wait_for
 
-SESSION_S = 2.0
 ROUNDS, ROUNDS_IN_BRIEF = 3, 1
-PATIENCE_S = 60
 
 
 @case(3, "SIGSTOP for three session timeouts, a takeover, SIGCONT: a zombie")
@@ -25,7 +21,7 @@ def zombie(world: World) -> Verdict:
     for turn in range(ROUNDS_IN_BRIEF if world.brief else ROUNDS):
         world.await_progress(RATE)
         stopped, other = workers[turn % 2], workers[(turn + 1) % 2]
-        _stop_until_replaced(world, stopped)
+        stop_until_replaced(world, stopped)
         before = _epochs(world)
         stopped.send(signal.SIGCONT)
         world.await_recovery()
@@ -40,17 +36,6 @@ def zombie(world: World) -> Verdict:
     late = Ownership(world.stream).late
     ends = [life.last_line for worker in workers for life in worker.lives if life.exit_code >= 0]
     return check(world, exactly=True).besides(*faults, note=f"{late} late records, {len(ends)} ends by themselves")
-
-
-def _stop_until_replaced(world: World, worker: EvaluatorProcess) -> None:
-    """Stop it in the middle of work, until others own all its partitions, three session timeouts at least."""
-    began_s, pid = time.monotonic(), worker.pid
-    worker.send(signal.SIGSTOP)
-    wait_for(
-        lambda: time.monotonic() > began_s + 3 * SESSION_S and pid not in Ownership(world.stream).owners.values(),
-        PATIENCE_S,
-        "another worker owns everything",
-    )
 
 
 def _epochs(world: World) -> dict[int, int]:

@@ -1,13 +1,16 @@
-"""All that an evaluator says to Kafka goes through the proxy."""
+"""Kafka behind the proxy: all that an evaluator says goes through it, and a dead connection is left."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from confluent_kafka import KafkaError
 
 from deploy.local.kafka import Kafka
 from deploy.local.ports import HOST, free_ports
+from shared.contracts.topics import EVENTS, MIB, declare
+from shared.runtime.kafka import ensure_topics, new_producer
 from tests.support.evaluators import environment, evaluators
 from tests.support.proxied_kafka import proxied_listener
 from tests.support.servers import KAFKA_TEST_SETTINGS
@@ -47,3 +50,20 @@ def test_an_evaluator_joins_reads_and_writes_through_the_proxy(proxied: tuple[Ka
         }
         assert proxy.port in connected
         assert not connected & {int(kafka.bootstrap_servers.rsplit(":", 1)[1]), proxy.target_port}
+
+
+def test_a_producer_leaves_a_connection_that_is_dead_without_a_word(proxied: tuple[Kafka, TcpProxy]) -> None:
+    kafka, proxy = proxied
+    ensure_topics(kafka.bootstrap_servers, declare(PARTITIONS))
+    producer = new_producer(f"{HOST}:{proxy.port}", MIB)
+    reports: list[KafkaError | None] = []
+
+    def send() -> None:
+        producer.produce(EVENTS, b"{}", b"1\0ada", on_delivery=lambda error, _: reports.append(error))
+
+    send()
+    assert producer.flush(10) == 0
+    proxy.lose_connections()
+    send()
+    assert producer.flush(20) == 0  # the library's own time limit is 30 s
+    assert reports == [None, None]
