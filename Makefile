@@ -1,6 +1,6 @@
 # All commands. Python 3.11+ is all that is needed; the environment is made on first use.
 .DEFAULT_GOAL := help
-.PHONY: help up down dead-letters test bench fault fmt env lock lock-jars
+.PHONY: help up down dead-letters test bench fault soak fmt env lock lock-jars
 
 python = .venv/bin/python
 checked = deploy services shared tests
@@ -29,6 +29,9 @@ bench: env ## measure beside a ceiling and a peer in one run; prints tables, wri
 
 fault: env ## every fault with three seeds; CASE=1 and SEED=7 choose; writes fault.json
 	$(python) -m tests.fault $(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED))
+
+soak: env ## random faults under load, 30 minutes; MINUTES=60 and SEED=7 choose; writes soak.json
+	$(python) -m tests.fault.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 fmt: env ## format and fix what can be fixed
 	.venv/bin/ruff check --fix $(checked)

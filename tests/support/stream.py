@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from redis import Redis
 
 from services.evaluator.state_records import PARTITION_KEY, PartitionRecord, decode_partition
@@ -48,8 +48,13 @@ class Stream:
         self.redis.close()
 
     def _client(self, group: str = "test-readers") -> dict[str, Any]:
-        # without the backoff the client rests for a second whenever its queue is full
-        return {"bootstrap.servers": self.bootstrap, "group.id": group, "fetch.queue.backoff.ms": 5, "log_level": 0}
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+            "fetch.queue.backoff.ms": 5,  # else it rests for a second whenever its queue is full
+            "log_level": 0,
+        }
 
     # --- in --------------------------------------------------------------------------------------------------
 
@@ -147,7 +152,8 @@ class Stream:
         """All committed messages of a topic, partition by partition in order."""
         consumer = Consumer(self._client() | {"enable.partition.eof": True})
         unread = set(self._own if topic in _NUMBERED else range(partitions))
-        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in unread])
+        # 0, not the beginning by name, which the client asks for half a second later
+        consumer.assign([TopicPartition(topic, p, 0) for p in unread])
         try:
             while unread:
                 for message in consumer.consume(5_000, 0.05):

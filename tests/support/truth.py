@@ -49,10 +49,11 @@ class Truth:
         """Who is in which segment at `as_of`, by the naive oracle."""
         found: Membership = {}
         for partition, users in self.events.items():
-            for segment_id, definition in self.definitions.items():
-                since = self.cutovers[segment_id, partition]
-                for user_id, events in users.items():
-                    if oracle.member(definition, oracle.counted(events, since), as_of):
+            since = {segment_id: self.cutovers[segment_id, partition] for segment_id in self.definitions}
+            for user_id, events in users.items():
+                counted = {offset: oracle.counted(events, offset) for offset in set(since.values())}
+                for segment_id, definition in self.definitions.items():
+                    if oracle.member(definition, counted[since[segment_id]], as_of):
                         found.setdefault(segment_id, set()).add(user_id)
         return found
 
