@@ -27,8 +27,8 @@ test: env ## everything that CI runs
 bench: env ## measure beside a ceiling and a peer in one run; prints tables, writes bench.json
 	$(python) -m tests.bench
 
-fault: env ## every fault with three seeds; CASE=1 and SEED=7 choose; writes fault.json
-	$(python) -m tests.fault $(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED))
+fault: env ## every fault with three seeds; CASE=1 and SEED=7 choose, GUARDS=1 takes guards away; writes fault.json
+	$(python) -m tests.fault $(if $(GUARDS),--guards) $(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED))
 
 soak: env ## random faults under load, 30 minutes; MINUTES=60 and SEED=7 choose; writes soak.json
 	$(python) -m tests.fault.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))

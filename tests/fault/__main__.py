@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from tests.fault.guards import GUARDS
 from tests.fault.registry import Case, all_cases
 from tests.fault.servers import fault_servers
 from tests.fault.suite import Row, run_case
@@ -25,6 +26,8 @@ def main() -> int:
     if unknown := set(asked.case) - {case.number for case in cases}:
         print(f"no such case: {', '.join(map(str, sorted(unknown)))}", file=sys.stderr)
         return 2
+    if asked.guards:
+        return _run_without_guards(asked.seed[0])
     rows = _run(cases, asked.seed)
     print(_table(rows))
     RESULT.write_text(json.dumps([row._asdict() for row in rows], indent=1, default=str))
@@ -37,7 +40,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--case", type=int, nargs="+", default=[], help="only these numbers")
     parser.add_argument("--seed", type=int, nargs="+", default=SEEDS, help=f"default: {SEEDS}")
     parser.add_argument("--list", action="store_true", help="say which there are")
+    parser.add_argument("--guards", action="store_true", help="take each guard away: its case must find differences")
     return parser.parse_args()
+
+
+def _run_without_guards(seed: int) -> int:
+    """Each guard's case without it; 1 if a case found nothing."""
+    lines, useless = [], 0
+    with fault_servers() as servers:
+        for guard in GUARDS:
+            row = run_case(servers, guard.needed_by(all_cases()), seed, brief=True, entry=guard.entry)
+            useless += row.passed
+            first = row.differences[0].strip().splitlines()[-1][:150] if row.differences else ""
+            lines.append(f"{len(row.differences):>8}  case {row.case:>2}  without: {guard.name}  ({first})")
+            print(lines[-1], flush=True)
+    print("\n".join(["", "differences", *lines]))
+    return 1 if useless else 0
 
 
 def _run(cases: list[Case], seeds: list[int]) -> list[Row]:

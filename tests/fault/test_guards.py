@@ -1,19 +1,22 @@
-"""A fault test that never failed proves nothing: without a guard its case must find differences."""
+"""A fault test that never failed proves nothing: without a guard its case must find differences.
 
-from tests.fault.cases.case_01_kill_evaluator import kill_evaluator
-from tests.fault.servers import FaultServers
-from tests.fault.world import fresh_world
-
-WITHOUT_APPLIED_OFFSETS = """
-from services.evaluator.step import Step
-from services.evaluator.__main__ import main
-Step.applied_offset_guard = False
-main()
+All of them: `make fault GUARDS=1`.
 """
+
+from tests.fault.guards import GUARDS
+from tests.fault.registry import all_cases
+from tests.fault.servers import FaultServers
+from tests.fault.suite import run_case
 
 
 def test_without_applied_offsets_replayed_events_count_twice(faulted_servers: FaultServers, seed: int) -> None:
-    with fresh_world(faulted_servers, seed, brief=True, entry=["-c", WITHOUT_APPLIED_OFFSETS]) as world:
-        verdict = kill_evaluator(world)
-    print(f"without applied offsets: {len(verdict.differences)} differences")
-    assert any(line.startswith("state of") for line in verdict.differences)
+    guard = GUARDS[0]
+    row = run_case(faulted_servers, guard.needed_by(all_cases()), seed, brief=True, entry=guard.entry)
+    print(f"without applied offsets: {len(row.differences)} differences")
+    assert any(line.startswith("state of") for line in row.differences)
+
+
+def test_every_guard_names_a_case_and_a_patch_that_compiles() -> None:
+    for guard in GUARDS:
+        assert guard.needed_by(all_cases()).number == guard.case
+        compile(guard.patch, guard.name, "exec")

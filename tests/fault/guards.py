@@ -1,0 +1,207 @@
+"""What each guard is for: without it, the case named finds differences.
+
+A guard is taken away by a patch that stands before the start of every evaluator of the case.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tests.fault.registry import Case
+
+
+class Guard(NamedTuple):
+    """One guard: its name, the case that needs it (and a part of its title), and the patch that takes it away."""
+
+    name: str
+    case: int
+    variant: str
+    patch: str
+
+    @property
+    def entry(self) -> list[str]:
+        """How an evaluator starts without it."""
+        return ["-c", f"{self.patch}\nfrom services.evaluator.__main__ import main\nmain()\n"]
+
+    def needed_by(self, cases: Sequence[Case]) -> Case:
+        """The case that must find differences."""
+        return next(case for case in cases if case.number == self.case and self.variant in case.title)
+
+
+GUARDS = [
+    Guard(
+        "an event at or below a user's applied offset is skipped",
+        1,
+        "",
+        """
+from services.evaluator.step import Step
+Step.applied_offset_guard = False
+""",
+    ),
+    Guard(
+        "the state is flushed before the offsets are committed",
+        1,
+        "",
+        """
+from services.evaluator.agents import EvaluatorApp
+async def before_commit(self, offsets):
+    pass
+EvaluatorApp.before_commit = before_commit
+""",
+    ),
+    Guard(
+        "an event id counts once",
+        1,
+        "",
+        """
+from services.evaluator import step
+step.is_repeat = lambda state, event: False
+""",
+    ),
+    Guard(
+        "records of an epoch before the last claim do not count",
+        27,
+        "",
+        """
+from services.evaluator import changelog
+take_other = changelog._Reading._take_other
+def blind(self, message):
+    take_other(self, message)
+    self._epoch = -1
+changelog._Reading._take_other = blind
+""",
+    ),
+    Guard(
+        "late records are written over",
+        27,
+        "",
+        """
+from services.evaluator import changelog
+changelog.note_late = lambda table, keys: None
+""",
+    ),
+    Guard(
+        "a partition taken away is dropped whole",
+        26,
+        "",
+        """
+from services.evaluator import assignment
+recovered, kept = assignment.recovered, {}
+def remembering(consumer, partition, claim, *arguments, **options):
+    recovery = recovered(consumer, partition, claim, *arguments, **options)
+    table = kept.setdefault(partition, recovery.table)
+    if table is not recovery.table:
+        table.record.epoch = claim[0]
+        table.record.flushed_through = recovery.table.record.flushed_through
+    return recovery._replace(table=table)
+assignment.recovered = remembering
+""",
+    ),
+    Guard(
+        "who turned is in the changelog before Redis and the changes",
+        28,
+        "",
+        """
+from services.evaluator.publisher import Publisher
+from services.evaluator.changelog import ChangelogWriter
+publish = Publisher.publish
+async def late(self, out, dead, done):
+    writer, self._changelog = self._changelog, _Nothing()
+    try:
+        await publish(self, out, dead, done)
+    finally:
+        self._changelog = writer
+class _Nothing:
+    def put_users(self, keys): pass
+    def end_flush(self): return None
+Publisher.publish = late
+""",
+    ),
+    Guard(
+        "unsent changes are sent again",
+        2,
+        "after_redis",
+        """
+from services.evaluator.publisher import Publisher
+async def forget(self, keys):
+    self._table.record.published = self._table.pub
+Publisher._republish = forget
+""",
+    ),
+    Guard(
+        "every script checks the head",
+        10,
+        "",
+        """
+from services.evaluator import membership_writer
+script = membership_writer.SCRIPT
+start, end = script.index("if not head"), script.index("local function members")
+membership_writer.SCRIPT = script[:start] + script[end:]
+""",
+    ),
+    Guard(
+        "the partition's record knows the last script in Redis",
+        11,
+        "new owner",
+        """
+from services.evaluator.membership_writer import MembershipWriter
+MembershipWriter._note_head = lambda self: None
+""",
+    ),
+    Guard(
+        "T is kept in the partition's record",
+        28,
+        "",
+        """
+from services.evaluator.state_table import StateTable
+after_recovery = StateTable.after_recovery
+def forget(self, *arguments):
+    self.record.clock = 0
+    return after_recovery(self, *arguments)
+StateTable.after_recovery = forget
+""",
+    ),
+    Guard(
+        "a wall clock that disagrees with the brokers' is not used",
+        19,
+        "jumps 2 h ahead",
+        """
+from services.evaluator.owner import Owner
+class Trusting:
+    fault = None
+    def __init__(self, watch): self._watch = watch
+    def __getattr__(self, name): return getattr(self._watch, name)
+init = Owner.__init__
+def trusting(self, *arguments):
+    init(self, *arguments)
+    self._clock = Trusting(self._clock)
+Owner.__init__ = trusting
+""",
+    ),
+    Guard(
+        "too many dead letters in a row stop a partition",
+        20,
+        "nothing but poison",
+        """
+from services.evaluator.dead_letter_ceiling import DeadLetterCeiling
+DeadLetterCeiling.passed = lambda self, records, dead: None
+""",
+    ),
+    Guard(
+        "state and log of another topic are refused",
+        23,
+        "created anew",
+        """
+from services.evaluator import recovery
+recovery._refuse_another_log = lambda table, log: None
+""",
+    ),
+    Guard(
+        "nothing is delivered while the group is changing",
+        26,
+        "",
+        """
+from services.evaluator.batching import BatchApp
+BatchApp.gate_closed_while_rebalancing = False
+""",
+    ),
+]
