@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from services.evaluator.recovery import LogRecord
 from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
 from services.evaluator.state_table import StateTable
-from services.evaluator.step import Step
+from services.evaluator.step import LONG, Step
 from services.evaluator.transition import Outcome
 from shared.contracts.change import Change, decode_change
+from shared.contracts.keys import user_key
 from tests.fault.changes import Place
 from tests.support.stream import TENANT, Stream
 from tests.support.truth import Truth
@@ -22,13 +23,15 @@ _EVERYBODY = 1_000_000
 def wrong_turns(stream: Stream, truth: Truth) -> list[str]:
     """Where the changes are others than those of one evaluator that is never disturbed and reads the same log.
 
-    Not for what rewrites history: a rebuild, or clocks that disagree.
+    Not for what rewrites history: a rebuild, or clocks that disagree; nor for users with so many events that how
+    many are taken in together decides how often they are evaluated.
     """
     wanted, found = _by_place(_undisturbed(stream, truth)), _by_place(_distinct(stream))
+    hot = {key for key, state in stream.states()[0].items() if sum(map(len, state.slots.values())) > LONG}
     return [
         f"flapping in {place}: {_said(found[place])} instead of {_said(wanted[place])}"
         for place in sorted(wanted.keys() | found.keys())
-        if not _agree(wanted[place], found[place])
+        if user_key(TENANT, place[1]) not in hot and not _agree(wanted[place], found[place])
     ]
 
 
@@ -50,7 +53,8 @@ def _undisturbed(stream: Stream, truth: Truth) -> Iterator[Change]:
             table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, TENANT, segment_id, 1, version, None, False, True))
         table.compile()
         out, step = Outcome(table), Step(table, stream.partitions)
-        step.fold_records(records, out)
+        for record in records:
+            step.fold_records([record], out)
         step.sweep(stream.clock(), _EVERYBODY, out)
         yield from (decode_change(value) for _, value in out.changes)
 

@@ -6,22 +6,22 @@ from tests.fault.supervised import SupervisedEvaluator
 from tests.fault.world import RATE, World
 
 KILLS, KILLS_IN_BRIEF = 20, 5
-COMMIT_S = 0.3
-IN_FLIGHT = 3 * RATE
-"""Records read but not published, and what arrives while a commit is under way: three seconds' worth on a machine that
-the servers, the load and the other services share."""
+COMMIT_S = 1.0
+IN_FLIGHT = 2 * RATE
+"""Records read but not published, and what arrives while a commit is under way: two seconds' worth at most."""
+ENVIRON = {"SHOAL_EVALUATOR_COMMIT_INTERVAL_S": str(COMMIT_S)}
 
 
 @case(1, "kill -9 of the evaluator at random times under load")
 def kill_evaluator(world: World) -> Verdict:
-    worker = world.new_evaluator(supervised=True).await_ready()
+    worker = world.new_evaluator(supervised=True, environ=ENVIRON).await_ready()
     world.activate()
     world.load()
     kills = KILLS_IN_BRIEF if world.brief else KILLS
     replayed, second = 0, None
     for number in range(kills):
         if number == kills // 2:
-            second = world.new_evaluator(supervised=True)
+            second = world.new_evaluator(supervised=True, environ=ENVIRON)
         if number == kills - 1 and second is not None:
             assert second.await_ready().stop() == 0
             second = None
