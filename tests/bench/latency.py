@@ -91,7 +91,7 @@ class Latency:
             if not sent_s:
                 continue
             asked = {"user_ids": list(sent_s)[:1000], "segment_ids": [self._segment_id]}
-            answer = await self._call("POST", "/api/segments/membership/batch/", asked)
+            answer = await self._call("POST", "/api/segments/membership/batch/", asked, or_later={"results": []})
             seen_s = time.monotonic()
             assert seen_s < min(sent_s.values()) + _PATIENCE_S, "every user enters"
             entered = [result["user_id"] for result in answer["results"] if result["segment_ids"]]
@@ -106,11 +106,14 @@ class Latency:
         self._producer.produce(EVENTS, json.dumps(value).encode(), user_key(tenant, user_id))
         self._producer.poll(0)
 
-    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+    async def _call(self, method: str, path: str, body: Any = None, or_later: Any = None) -> Any:
+        """The answer; `or_later` when it is to ask again later, if that is an answer here."""
         headers = {"Authorization": f"ApiKey {self._connection['api_key']}"}
         url = self._connection["api_url"] + path
         async with self._session.request(method, url, json=body, headers=headers) as answer:
             text = await answer.text()
+            if answer.status == 503 and or_later is not None:
+                return or_later
             assert answer.status < 300, f"{method} {path}: {answer.status} {text}"
             return json.loads(text) if text else None
 
