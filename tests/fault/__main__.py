@@ -49,7 +49,7 @@ def _run_without_guards(seed: int) -> int:
     lines, useless = [], 0
     with fault_servers() as servers:
         for guard in GUARDS:
-            row = run_case(servers, guard.needed_by(all_cases()), seed, brief=True, entry=guard.entry)
+            row = run_case(servers, guard.needed_by(all_cases()), seed, brief=True, patch=guard.patch)
             useless += row.passed
             first = row.differences[0].strip().splitlines()[-1][:150] if row.differences else ""
             lines.append(f"{len(row.differences):>8}  case {row.case:>2}  without: {guard.name}  ({first})")

@@ -17,11 +17,6 @@ class Guard(NamedTuple):
     variant: str
     patch: str
 
-    @property
-    def entry(self) -> list[str]:
-        """How an evaluator starts without it."""
-        return ["-c", f"{self.patch}\nfrom services.evaluator.__main__ import main\nmain()\n"]
-
     def needed_by(self, cases: Sequence[Case]) -> Case:
         """The case that must find differences."""
         return next(case for case in cases if case.number == self.case and self.variant in case.title)
@@ -99,8 +94,8 @@ assignment.recovered = remembering
     ),
     Guard(
         "who turned is in the changelog before Redis and the changes",
-        28,
-        "",
+        2,
+        "while a compute",
         """
 from services.evaluator.publisher import Publisher
 from services.evaluator.changelog import ChangelogWriter
@@ -146,19 +141,6 @@ membership_writer.SCRIPT = script[:start] + script[end:]
         """
 from services.evaluator.membership_writer import MembershipWriter
 MembershipWriter._note_head = lambda self: None
-""",
-    ),
-    Guard(
-        "T is kept in the partition's record",
-        28,
-        "",
-        """
-from services.evaluator.state_table import StateTable
-after_recovery = StateTable.after_recovery
-def forget(self, *arguments):
-    self.record.clock = 0
-    return after_recovery(self, *arguments)
-StateTable.after_recovery = forget
 """,
     ),
     Guard(

@@ -34,24 +34,22 @@ class Row(NamedTuple):
         return not self.differences
 
 
-def run_case(
-    servers: FaultServers, case: Case, seed: int, *, brief: bool = False, entry: list[str] | None = None
-) -> Row:
+def run_case(servers: FaultServers, case: Case, seed: int, *, brief: bool = False, patch: str = "") -> Row:
     """Run it. An exception is a difference too, so that the others still run.
 
-    `entry` starts evaluators without some guard; what they leave is not kept.
+    `patch` starts evaluators without some guard; what they leave is not kept.
     """
     began_s = time.monotonic()
     with (
         _cluster_if(servers, wanted=case.on_cluster) as own,
-        fresh_world(own, seed, brief=brief, entry=entry) as world,
+        fresh_world(own, seed, brief=brief, patch=patch) as world,
     ):
         try:
             verdict = case.run(world)
         except Exception:  # noqa: BLE001 - one row of the table
             verdict = Verdict(0, [traceback.format_exc()], world.recovered_s)
         world.end()
-        dump = save(world) if verdict.differences and entry is None else None
+        dump = save(world) if verdict.differences and not patch else None
     took_s = time.monotonic() - began_s
     return Row(case.number, case.title, seed, *verdict[:3], took_s, verdict.note, dump)
 

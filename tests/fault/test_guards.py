@@ -11,7 +11,7 @@ from tests.fault.suite import run_case
 
 def test_without_applied_offsets_replayed_events_count_twice(faulted_servers: FaultServers, seed: int) -> None:
     guard = GUARDS[0]
-    row = run_case(faulted_servers, guard.needed_by(all_cases()), seed, brief=True, entry=guard.entry)
+    row = run_case(faulted_servers, guard.needed_by(all_cases()), seed, brief=True, patch=guard.patch)
     print(f"without applied offsets: {len(row.differences)} differences")
     assert any(line.startswith("state of") for line in row.differences)
 

@@ -30,6 +30,7 @@ USERS = 500
 RECOVERED_S = 60.0
 """The limit of C6: so long after a fault everything up to then must be done."""
 _PATIENCE_S = 3 * RECOVERED_S
+_EVALUATOR = ["-m", "services.evaluator"]
 
 
 class World:
@@ -43,9 +44,9 @@ class World:
         seed: int,
         *,
         brief: bool = False,
-        entry: list[str] | None = None,
+        patch: str = "",
     ) -> None:
-        """`brief`: a case may do less, to be quick. `entry`: how evaluators are started, to take a guard away."""
+        """`brief`: a case may do less, to be quick. `patch`: code before every evaluator, to take a guard away."""
         self.servers, self.addresses, self.stream, self.seed, self.brief = servers, addresses, stream, seed, brief
         self.random = random.Random(seed)
         self.segments: Definitions = {}
@@ -54,7 +55,7 @@ class World:
         self.recovered_s: float | None = None
         self.processes: list[ServiceProcess] = []
         self.loads: list[Load] = []
-        self._entry = entry
+        self._patch = patch
         self._seqs = count()
 
     @property
@@ -101,7 +102,14 @@ class World:
     ) -> EvaluatorProcess:
         """Start an evaluator, without waiting; `entry` replaces `-m services.evaluator`."""
         kind = SupervisedEvaluator if supervised else EvaluatorProcess
-        return self._started(kind(self.environ | dict(environ or {}), entry or self._entry))
+        return self._started(kind(self.environ | dict(environ or {}), self._patched(entry or _EVALUATOR)))
+
+    def _patched(self, entry: list[str]) -> list[str]:
+        if not self._patch:
+            return entry
+        kind, what = entry
+        start = what if kind == "-c" else f"import runpy; runpy.run_module({what!r}, run_name='__main__')"
+        return ["-c", f"{self._patch}\n{start}"]
 
     def _started(self, process: P) -> P:
         self.processes.append(process)
@@ -171,9 +179,7 @@ class World:
 
 
 @contextlib.contextmanager
-def fresh_world(
-    servers: FaultServers, seed: int, *, brief: bool = False, entry: list[str] | None = None
-) -> Iterator[World]:
+def fresh_world(servers: FaultServers, seed: int, *, brief: bool = False, patch: str = "") -> Iterator[World]:
     """A world on empty servers."""
     addresses = servers.addresses
     empty_kafka(addresses.kafka_bootstrap_servers)
@@ -183,7 +189,7 @@ def fresh_world(
         fresh_stream(addresses.kafka_bootstrap_servers, addresses.redis_url, PARTITIONS, servers.copies) as stream,
     ):
         addresses = addresses._replace(database_url=database_url)
-        world = World(servers, addresses, stream, seed, brief=brief, entry=entry)
+        world = World(servers, addresses, stream, seed, brief=brief, patch=patch)
         migrate(world.environ)
         try:
             yield world
