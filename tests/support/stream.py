@@ -203,9 +203,9 @@ class Stream:
 
         def ask() -> tuple[int] | None:
             try:
+                consumer.list_topics(place.topic, timeout=5)  # else it goes on asking the one that led
                 return (consumer.get_watermark_offsets(place, timeout=5)[1],)
             except KafkaException:
-                consumer.list_topics(place.topic, timeout=5)  # else it goes on asking the one that led
                 return None
 
         return wait_for(ask, 60, f"{place.topic} {place.partition} has a leader")[0]
