@@ -47,6 +47,8 @@ class ClockWatch:
         """A message with this append time was read just now; it was appended after `not_before_us` (wall clock)."""
         high_us = self.now_us() - appended_us
         low_us = -_UNKNOWN if not_before_us is None else not_before_us - appended_us - _APPEND_UNIT_US
+        if low_us > high_us:  # the wall clock was set back in between
+            low_us = -_UNKNOWN
         if low_us > self._high_us or high_us < self._low_us:  # one of the clocks drifted since
             self._set(low_us, high_us)
         else:

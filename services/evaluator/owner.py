@@ -43,11 +43,13 @@ class LostPlace(Exception):  # noqa: N818 - it names the thing
 
 class Horizon(msgspec.Struct, frozen=True):
     """A reading of the wall clock, and the end of the partition asked for after it: read up to `end_offset`, every
-    event received before `now_us` is folded.
+    event received before `now_us` is folded. `is_trusted`: the clock agreed with the brokers' when it was read;
+    a reading from before it was set right stays wrong.
     """
 
     now_us: int
     end_offset: int
+    is_trusted: bool = True
 
 
 class Owner:
@@ -231,7 +233,7 @@ class Owner:
     async def _let_time_pass(self) -> None:
         table, horizon = self.table, self._horizon
         # Not read to the end yet: events unread may extend what looks due, so only the log's own clock counts.
-        if self._read_through >= horizon.end_offset and self._clock.fault is None:
+        if self._read_through >= horizon.end_offset and horizon.is_trusted:
             table.record.clock = max(table.record.clock, horizon.now_us)
         out = Outcome(table)
         self._step.sweep(table.record.clock, USERS_A_SLICE, out)

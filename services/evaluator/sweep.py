@@ -44,6 +44,7 @@ class Sweep:
     async def _look(self) -> None:
         # The clock is read before the ends are asked for: whatever was received earlier lies below them.
         now_us = self._clock.now_us()
+        is_trusted = self._clock.fault is None
         owners = {
             owner.table.partition: owner
             for owner in self._assignment.owners()
@@ -56,7 +57,7 @@ class Sweep:
         self.fault = None if ends else f"does not answer: {self._unknown}"
         for partition, end_offset in ends.items():
             self._told_at_us[partition] = now_us
-            owners[partition].look(Horizon(now_us, end_offset))
+            owners[partition].look(Horizon(now_us, end_offset, is_trusted))
 
     def _end_offsets(self, partitions: list[int]) -> dict[int, int]:
         """Those that could be had; the others are asked for again at the next look."""

@@ -148,16 +148,9 @@ MembershipWriter._note_head = lambda self: None
         19,
         "jumps 2 h ahead",
         """
-from services.evaluator.owner import Owner
-class Trusting:
-    fault = None
-    def __init__(self, watch): self._watch = watch
-    def __getattr__(self, name): return getattr(self._watch, name)
-init = Owner.__init__
-def trusting(self, *arguments):
-    init(self, *arguments)
-    self._clock = Trusting(self._clock)
-Owner.__init__ = trusting
+from services.evaluator import sweep
+horizon = sweep.Horizon
+sweep.Horizon = lambda now_us, end_offset, is_trusted: horizon(now_us, end_offset)
 """,
     ),
     Guard(

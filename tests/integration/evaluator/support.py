@@ -93,10 +93,10 @@ class Running:
         await self.owner.deliver(RecordBatch(PARTITION, start, end, messages), done.set)
         await asyncio.wait_for(done.wait(), PATIENCE_S)
 
-    async def pass_time(self, now_s: float, end_offset: int) -> None:
+    async def pass_time(self, now_s: float, end_offset: int, *, is_trusted: bool = True) -> None:
         """Tell the clock, and wait until the owner has told Redis that it looked."""
         before = await self.redis.get(keys.head_key(PARTITION))
-        self.owner.look(Horizon(int(now_s * SECOND_US), end_offset))
+        self.owner.look(Horizon(int(now_s * SECOND_US), end_offset, is_trusted))
 
         async def head_moved() -> bool:
             return bool(await self.redis.get(keys.head_key(PARTITION)) != before)

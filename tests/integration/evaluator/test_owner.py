@@ -89,3 +89,17 @@ async def test_a_batch_that_does_not_follow_the_last_ends_the_owner(running: Run
     await running.owner.deliver(RecordBatch(PARTITION, 9, 10, [bought(9, 1002)]), lambda: None)
     with pytest.raises(LostPlace, match="offset 7 comes next, but the log is read from 9"):
         await asyncio.wait_for(running.worker, PATIENCE_S)
+
+
+async def test_a_reading_of_a_wrong_clock_is_never_used(kafka_bootstrap_servers: str, redis_url: str) -> None:
+    """Not even when the clock has been set right since: T would stay two hours ahead for ever."""
+    ensure_topics(kafka_bootstrap_servers, declare(12))
+    async with owning(kafka_bootstrap_servers, redis_url) as running:
+        await running.follow(wish("gte", window_seconds=60))
+        await running.fold(0, 1, bought(0, 1000))
+        await running.pass_time(1000 + 7200, 1, is_trusted=False)
+        await running.fold(1, 2, bought(1, 1001))
+        assert running.owner.table.record.clock == 1001 * SECOND_US
+        assert await running.members() == [b"ann"]
+        await running.pass_time(1002, 2)
+        assert running.owner.table.record.clock == 1002 * SECOND_US
