@@ -94,6 +94,7 @@ def test_what_is_stamped_far_ahead_must_wait() -> None:
 def test_a_reading_from_before_the_clock_was_set_back_is_no_bound() -> None:
     clocks = Clocks(wrong_us=7200 * SECOND_US)
     watch = watched(clocks)
+    watch.appended(clocks.appended_us(), watch.now_us())  # a claim
     before_us = watch.now_us()
     clocks.passed_us, clocks.wrong_us = SECOND_US, 0
     watch.appended(clocks.appended_us(), before_us)
