@@ -51,8 +51,8 @@ def hot_user(world: World) -> Verdict:
         found.append(f"p99 of the others {1000 * p99:.0f} ms beside {1000 * before:.0f} ms without the hot user")
     forgotten = metric(worker, "shoal_evaluator_forgotten_event_ids_total")
     note = (
-        f"{hot:,} events of one user in {flood_s:.0f} s, largest state {largest / 1024:.0f} KiB, {forgotten:.0f} ids forgotten, "
-        f"p99 of the others {1000 * before:.0f} -> {1000 * p99:.0f} ms"
+        f"{hot:,} events of one user in {flood_s:.0f} s, largest state {largest / 1024:.0f} KiB, "
+        f"{forgotten:.0f} ids forgotten, p99 of the others {1000 * before:.0f} -> {1000 * p99:.0f} ms"
     )
     return check(world).besides(*found, note=note)
 
