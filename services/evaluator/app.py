@@ -79,6 +79,7 @@ class Evaluator:
             log_epoch=log_epoch,
             end=lambda why, code: end_now(f"evaluator: {why}", traces=False, code=code),
         )
+        metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
         self._sweep = Sweep(self._assignment, admin, self._clock, settings.sweep_interval_s)
         self._faust = new_faust_app(settings)
         self._faust.assignment, self._faust.commits = self._assignment, CommitWatch(self._watchdog)
@@ -149,7 +150,6 @@ class Evaluator:
         recovering = self._assignment.recovering
         trouble = next(iter(self._assignment.trouble.values()), None)
         rebuilding, stopped = self._assignment.rebuilding, self._assignment.stopped
-        metrics.PARTITIONS_STOPPED.set(len(stopped))
         return {
             "kafka": self._sweep.fault or (None if is_in_group(self._faust) else "joining the group of workers"),
             "recovery": f"partitions {recovering} are being recovered" if recovering else None,

@@ -103,12 +103,15 @@ class _Reading:
         try:
             if not key or value is None or key[0] == 0:
                 self._take_other(message)
-            elif decode_head(value).epoch < self._epoch:  # a user, as nearly all are
+                return
+            head = decode_head(value)  # a user, as nearly all are
+            if head.epoch < self._epoch:
                 self._late.add(key)
-            else:
-                self._table.store[key] = value
-                if self._late:
-                    self._late.discard(key)
+                return
+            self._table.store[key] = value
+            self._table.heads[key] = head
+            if self._late:
+                self._late.discard(key)
         except msgspec.MsgspecError as error:
             place = f"{CHANGELOG} partition {self._table.partition} offset {message.offset()}"
             raise UnreadableState(f"{place}: a record of another schema ({error})") from error
@@ -136,6 +139,7 @@ class _Reading:
                 self._take_segment(key, value)
             else:
                 table.store.pop(key, None)
+                table.heads.pop(key, None)
 
     def _take_segment(self, key: bytes, value: bytes | None) -> None:
         segment_id = segment_id_of(key)

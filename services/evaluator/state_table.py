@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-from services.evaluator.state_records import PartitionRecord, PlanVersion, SegmentRecord, decode_head, segment_id_of
+from services.evaluator.state_records import PartitionRecord, PlanVersion, SegmentRecord, UserHead, segment_id_of
 from services.evaluator.tenant_plan import TenantPlan
 from services.evaluator.user import User
 from shared.contracts.keys import split_user_key
@@ -23,14 +23,15 @@ class StateTable:
     """The state of one partition. Not safe for two tasks at once: only the partition's owner touches it.
 
     `store` holds each user's bytes as last written, `live` those decoded since, `dirty` the keys whose decoded
-    state is newer than its bytes, `erased` the keys to delete at the next flush, `unwritten` the
-    segments to write again with it.
+    state is newer than its bytes, `erased` the keys to delete at the next flush, `unwritten` the segments to write
+    again with it, `heads` what recovery saw of the stored users until `after_recovery`.
     `next_offset` is the next event to fold. `forgotten_ids` counts event ids forgotten before their 24 h were over.
     """
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
         self.store: dict[bytes, bytes] = {}
+        self.heads: dict[bytes, UserHead] = {}
         self.live: dict[bytes, User] = {}
         self.dirty: dict[bytes, None] = {}
         self.erased: list[bytes] = []
@@ -151,14 +152,14 @@ class StateTable:
     def after_recovery(self, epoch: int, log_epoch: str) -> list[bytes]:
         """Derive what is not stored from what is; the keys of users whose last publication may be unfinished."""
         unpublished, last_pub, applied = [], self.record.published, self.record.flushed_through - 1
-        for key, stored in self.store.items():
-            head = decode_head(stored)
+        for key, head in self.heads.items():
             applied = max(applied, head.applied_offset)
             if head.wake_at != NEVER:
                 self._wakes.append((head.wake_at, key))
             if head.pub > self.record.published:
                 unpublished.append(key)
                 last_pub = max(last_pub, head.pub)
+        self.heads = {}
         heapify(self._wakes)
         # A turned user is written before the others of its batch, so some states may be ahead of the flush.
         self.next_offset, self.pub = applied + 1, last_pub

@@ -59,8 +59,7 @@ def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], replication_f
         existing = set(admin.list_topics(timeout=_TIMEOUT_S).topics)
         missing = [topic for topic in declared if topic.name not in existing]
         _create(admin, missing, replication_factor)
-        _await_leaders(admin, declared)
-        faults = _partition_faults(admin, declared) + _config_faults(admin, declared)
+        faults = _partition_faults(declared, _await_leaders(admin, declared)) + _config_faults(admin, declared)
     except KafkaException as error:
         raise KafkaUnavailable(f"Kafka at {bootstrap_servers}: {error.args[0].str()}") from error
     if faults:
@@ -81,23 +80,23 @@ def _create(admin: AdminClient, missing: list[Topic], replication_factor: int) -
                 raise
 
 
-def _await_leaders(admin: AdminClient, declared: list[Topic]) -> None:
+def _await_leaders(admin: AdminClient, declared: list[Topic]) -> dict[str, int]:
+    """The partitions of each topic, when all have leaders: of several brokers, another may still know less."""
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
         found = admin.list_topics(timeout=_TIMEOUT_S).topics
         if all(t.name in found and all(p.leader >= 0 for p in found[t.name].partitions.values()) for t in declared):
-            return
+            return {t.name: len(found[t.name].partitions) for t in declared}
         if time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
         time.sleep(0.05)  # between two questions to the broker; metadata has no notification
 
 
-def _partition_faults(admin: AdminClient, declared: list[Topic]) -> list[str]:
-    found = admin.list_topics(timeout=_TIMEOUT_S).topics
+def _partition_faults(declared: list[Topic], found: Mapping[str, int]) -> list[str]:
     return [
-        f"topic {t.name}: {t.partitions} partitions expected, {len(found[t.name].partitions)} found"
+        f"topic {t.name}: {t.partitions} partitions expected, {found[t.name]} found"
         for t in declared
-        if len(found[t.name].partitions) != t.partitions
+        if found[t.name] != t.partitions
     ]
 
 
