@@ -124,6 +124,38 @@ Publisher._republish = forget
 """,
     ),
     Guard(
+        "a worker that cannot reach Kafka says so",
+        6,
+        "the evaluator waits",
+        """
+from services.evaluator.sweep import Sweep
+Sweep.fault = property(lambda self: None, lambda self, value: None)
+""",
+    ),
+    Guard(
+        "a worker is not ready before it knows all",
+        8,
+        "",
+        """
+from services.evaluator.app import Evaluator
+parts = Evaluator._parts
+def hasty(self):
+    said, recovering = parts(self), hasattr(self, "_hasty")
+    self._hasty = True
+    return said | {"recovery": None} if recovering else said
+Evaluator._parts = hasty
+""",
+    ),
+    Guard(
+        "an answer of Kafka is awaited for a limited time",
+        9,
+        "the only worker",
+        """
+from services.evaluator import batching
+batching.limit_answers = lambda client, limit_s: None
+""",
+    ),
+    Guard(
         "every script checks the head",
         10,
         "",
@@ -141,6 +173,15 @@ membership_writer.SCRIPT = script[:start] + script[end:]
         """
 from services.evaluator.membership_writer import MembershipWriter
 MembershipWriter._note_head = lambda self: None
+""",
+    ),
+    Guard(
+        "what Redis does not take is tried again",
+        12,
+        "memory is full",
+        """
+from services.evaluator import membership_writer
+membership_writer.PASSING = ()
 """,
     ),
     Guard(
