@@ -212,13 +212,4 @@ from services.evaluator import recovery
 recovery._refuse_another_log = lambda table, log: None
 """,
     ),
-    Guard(
-        "nothing is delivered while the group is changing",
-        26,
-        "",
-        """
-from services.evaluator.batching import BatchApp
-BatchApp.gate_closed_while_rebalancing = False
-""",
-    ),
 ]
