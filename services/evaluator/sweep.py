@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from services.evaluator.assignment import Assignment
@@ -73,9 +73,16 @@ class Sweep:
         found, self._unknown = {}, None
         for place, future in answers.items():
             try:
-                found[place.partition] = future.result().offset
+                found[place.partition] = _known(future.result().offset)
             except KafkaException as error:
                 self._unknown = error
         if self._unknown is not None:
             log.warning("the ends of %d partitions are not known: %s", len(partitions) - len(found), self._unknown)
         return found
+
+
+def _known(offset: int) -> int:
+    """The client raises nothing when the broker did not answer in time: the offset is then below 0."""
+    if offset < 0:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - its public spelling
+    return offset
