@@ -139,9 +139,9 @@ class World:
             lambda: sum(self._committed().values()) >= before + events, _PATIENCE_S, f"{events} more events committed"
         )
 
-    def at_random(self, within_s: float) -> None:
+    def at_random(self, within_s: float, not_before_s: float = 0) -> None:
         """Let up to so many seconds pass: the instant of a fault."""
-        time.sleep(self.random.uniform(0, within_s))
+        time.sleep(self.random.uniform(not_before_s, within_s))
 
     def pass_time(self, seconds: float) -> None:
         """A fault lasts so long: the one thing there is no condition for."""
