@@ -6,7 +6,7 @@ from tests.fault.registry import Case, all_cases
 from tests.fault.servers import FaultServers
 from tests.fault.suite import run_case
 
-SELECTED = [1, 3, 26, 28]
+SELECTED = [1, 3, 26, 28, 29]
 CASES = [case for case in all_cases() if case.number in SELECTED]
 
 
