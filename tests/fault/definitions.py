@@ -53,3 +53,10 @@ DEFINITIONS: list[Json] = [
         _all(_count("signup", "gte", 5, window_minutes=90), _recency("page_viewed", "gt", 2)),
     ),
 ]
+
+STATIONARY: list[Json] = [
+    definition
+    for definition in DEFINITIONS
+    if not any(unit in repr(definition) for unit in ("window_minutes", "window_hours", "window_days"))
+]
+"""Those whose lists stop growing within seconds, so that the memory of a long run tells of leaks and not of windows."""

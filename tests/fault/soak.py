@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.fault.check import Verdict
+from tests.fault.definitions import STATIONARY
 from tests.fault.memory import Growth, Memory
 from tests.fault.servers import fault_servers
 from tests.fault.soak_check import check_in_parts
@@ -72,7 +73,7 @@ def soak(world: World, minutes: float, rate: int) -> Report:
     victims = [world.new_evaluator(supervised=True) for _ in range(2)]
     for worker in (steady, *victims):
         worker.await_ready()
-    world.activate()
+    world.activate(STATIONARY)
     faults, struck, memory = Faults(world, victims), list[Struck](), Memory(lambda: _running(world))
     world.load(rate)
     memory.start()
