@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,6 +137,10 @@ class Assignment:
         await _ended({task for holding in holdings.values() for task in holding.tasks})
         if holdings:
             await asyncio.to_thread(self._producer.flush, DRAIN_S)
+            # Owners and their tasks refer to each other, and full collections are rare: without this the states of
+            # every partition ever owned would stay in memory.
+            holdings.clear()
+            gc.collect()
         self.trouble.clear()
         metrics.PARTITIONS.set(0)
 
