@@ -29,7 +29,7 @@ from shared.contracts.progress import Progress, encode_progress, progress_key
 from shared.contracts.topics import PROGRESS
 from shared.runtime import metrics
 from shared.runtime.crash_points import crash_point
-from shared.runtime.process import EXIT_REFUSED, EXIT_STOOD_STILL, Watchdog
+from shared.runtime.process import EXIT_REFUSED, EXIT_STOOD_STILL, Watchdog, give_back_memory
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +141,7 @@ class Assignment:
             # every partition ever owned would stay in memory.
             holdings.clear()
             gc.collect()
+            await asyncio.to_thread(give_back_memory)
         self.trouble.clear()
         metrics.PARTITIONS.set(0)
 
@@ -175,6 +176,8 @@ class Assignment:
             len(table.store),
             table.next_offset,
         )
+        if not self.recovering:
+            await asyncio.to_thread(give_back_memory)
 
     async def _recovered(self, partition: int) -> Recovery:
         part = _part(partition)
