@@ -49,12 +49,14 @@ class Server:
     def pause(self) -> None:
         """SIGSTOP, its children too: connections stay, and nobody answers."""
         for process in self._family():
-            process.send_signal(signal.SIGSTOP)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT."""
         for process in self._family():
-            process.send_signal(signal.SIGCONT)
+            with contextlib.suppress(psutil.NoSuchProcess):  # a child of PostgreSQL ends with its connection
+                process.send_signal(signal.SIGCONT)
 
     def revive(self) -> None:
         """Make it run, whatever was done to it."""
