@@ -62,6 +62,8 @@ def join_and_leave(world: World) -> Verdict:
         for guest, killed in gone
         if (code := guest.await_exit(STOPPED_S)) not in (0, -signal.SIGTERM) and not killed
     ]
+    for guest in guests:  # one that has only just started would join while the owners are looked at
+        guest.await_ready()
     found += wrong_owners(world, [steady, *guests])
     note = f"{moves} joins and leaves, the steady worker ended {steady.restarts} times"
     return check(world).besides(*found, note=note)
