@@ -139,11 +139,7 @@ Sweep.fault = property(lambda self: None, lambda self, value: None)
         """
 from services.evaluator.app import Evaluator
 parts = Evaluator._parts
-def hasty(self):
-    said, recovering = parts(self), hasattr(self, "_hasty")
-    self._hasty = True
-    return said | {"recovery": None} if recovering else said
-Evaluator._parts = hasty
+Evaluator._parts = lambda self: parts(self) | {"recovery": None}
 """,
     ),
     Guard(

@@ -6,7 +6,7 @@ The worker recovers, or its watchdog ends it and the next start recovers; it is 
 import time
 
 from tests.fault.check import Verdict, check
-from tests.fault.readiness import parts
+from tests.fault.readiness import metric, parts
 from tests.fault.registry import case
 from tests.fault.world import RECOVERED_S, World
 from tests.support.evaluators import EvaluatorProcess, wait_for
@@ -15,7 +15,7 @@ BYTES_PER_S = 2_000
 SLOW_S, SLOW_IN_BRIEF_S = 30.0, 15.0
 STANDSTILL_S = 10
 EVENTS = 4_000
-CLAIMED_S = 60
+GIVEN_S = 60
 SETTINGS = {"SHOAL_EVALUATOR_STANDSTILL_S": str(STANDSTILL_S), "SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "6"}
 """A heartbeat at 2 KB/s still takes less than the session timeout."""
 OURS, ANOTHER_LIFE = "ours from epoch", "to be started again"
@@ -32,7 +32,7 @@ def slow_down_recovery(world: World) -> Verdict:
     proxy = world.servers.kafka_proxy
     worker = world.new_evaluator(environ=SETTINGS | world.servers.behind_proxy, supervised=True)
     # its partitions are given to it: it claims them, and reads their state
-    wait_for(lambda: parts(worker).get("recovery", "ok") != "ok", CLAIMED_S, "the worker recovers")
+    wait_for(lambda: metric(worker, "shoal_evaluator_partitions") > 0, GIVEN_S, "the worker has partitions")
     proxy.set_throttle(BYTES_PER_S)
     found, over_s = [], time.monotonic() + (SLOW_IN_BRIEF_S if world.brief else SLOW_S)
     while time.monotonic() < over_s:
