@@ -80,7 +80,7 @@ class Evaluator:
             end=lambda why, code: end_now(f"evaluator: {why}", traces=False, code=code),
         )
         metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
-        self._sweep = Sweep(self._assignment, admin, self._clock, settings.sweep_interval_s)
+        self._sweep = Sweep(self._assignment, self._new_consumer(), self._clock, settings.sweep_interval_s)
         self._faust = new_faust_app(settings)
         self._faust.assignment, self._faust.commits = self._assignment, CommitWatch(self._watchdog)
         add_agent(self._faust)

@@ -3,10 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from services.evaluator.assignment import Assignment
 from services.evaluator.clock_watch import ClockWatch
@@ -20,8 +18,9 @@ _ANSWER_S = 1.5
 class Sweep:
     """Every interval: which partitions need the time, and how far must each have been read for it to count."""
 
-    def __init__(self, assignment: Assignment, admin: AdminClient, clock: ClockWatch, interval_s: float) -> None:
-        self._assignment, self._admin, self._clock, self._interval_s = assignment, admin, clock, interval_s
+    def __init__(self, assignment: Assignment, consumer: Consumer, clock: ClockWatch, interval_s: float) -> None:
+        """`consumer` is asked for the ends, and reads nothing."""
+        self._assignment, self._consumer, self._clock, self._interval_s = assignment, consumer, clock, interval_s
         self._told_at_us: dict[int, int] = {}
         self.fault: str | None = None
         """Why Kafka could not be asked at the last look, or None."""
@@ -64,25 +63,18 @@ class Sweep:
         if self._unknown:
             # A broker that was restarted refuses the leader's epoch remembered here, and one that is gone is asked
             # in vain; asking for the topic renews both.
-            self._admin.list_topics(EVENTS, timeout=_ANSWER_S)
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        wanted: dict[Any, Any] = {TopicPartition(EVENTS, p): latest for p in partitions}
-        answers = self._admin.list_offsets(
-            wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_S
-        )
+            self._consumer.list_topics(EVENTS, timeout=_ANSWER_S)
         found, self._unknown = {}, None
-        for place, future in answers.items():
-            try:
-                found[place.partition] = _known(future.result().offset)
-            except KafkaException as error:
-                self._unknown = error
+        try:
+            # Not of an admin client: it connects without a pause to a broker that is gone, some 18,000 times a second.
+            wanted = [TopicPartition(EVENTS, partition, OFFSET_END) for partition in partitions]
+            for place in self._consumer.offsets_for_times(wanted, timeout=_ANSWER_S):
+                if place.error is None and place.offset >= 0:
+                    found[place.partition] = place.offset
+                else:
+                    self._unknown = KafkaException(place.error or KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+        except KafkaException as error:
+            self._unknown = error
         if self._unknown is not None:
             log.warning("the ends of %d partitions are not known: %s", len(partitions) - len(found), self._unknown)
         return found
-
-
-def _known(offset: int) -> int:
-    """The client raises nothing when the broker did not answer in time: the offset is then below 0."""
-    if offset < 0:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - its public spelling
-    return offset
