@@ -7,7 +7,8 @@ from typing import Any
 from shared.runtime.process import Watchdog, end_now
 
 log = logging.getLogger(__name__)
-_LOOK_S = 0.5
+_LOOK_S = 0.1
+"""Less than whoever waits for readiness needs to act on it: the watchdog must not name the join then."""
 
 
 class CommitWatch:

@@ -191,15 +191,6 @@ sweep.Horizon = lambda now_us, end_offset, is_trusted: horizon(now_us, end_offse
 """,
     ),
     Guard(
-        "an end of the log that the broker did not tell is unknown",
-        29,
-        "",
-        """
-from services.evaluator import sweep
-sweep._known = lambda offset: offset
-""",
-    ),
-    Guard(
         "too many dead letters in a row stop a partition",
         20,
         "nothing but poison",
