@@ -17,7 +17,7 @@ from tests.fault.world import World
 from tests.support.evaluators import wait_for
 from tests.support.stream import TENANT
 
-HOT_EVENTS, HOT_EVENTS_IN_BRIEF = 300_000, 60_000
+HOT_EVENTS, HOT_EVENTS_IN_BRIEF = 1_000_000, 60_000
 """Every list is at its bound after some 20,000."""
 FLOOD_S = 900
 PROPERTIES = 10_000
