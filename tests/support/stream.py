@@ -25,6 +25,14 @@ TENANT = 1
 GROUP = "shoal-evaluator"
 Membership = dict[int, set[str]]
 """Segment id -> user ids."""
+_KEEPER_MOVES = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+}
+"""What a client hears until it knows the node that keeps the group now."""
 _NUMBERED = {EVENTS, COMMANDS, MEMBERSHIP_CHANGES, CHANGELOG}
 
 
@@ -211,9 +219,19 @@ class Stream:
         return wait_for(ask, 60, f"{place.topic} {place.partition} has a leader")[0]
 
     def committed(self) -> dict[int, int]:
-        """The offsets committed by the workers."""
+        """The offsets committed by the workers. Insists: the keeper of the group may have just moved."""
         asked = [TopicPartition(EVENTS, p) for p in self._own]
-        return {tp.partition: max(0, tp.offset) for tp in self._group.committed(asked, timeout=10)}
+
+        def ask() -> tuple[dict[int, int]] | None:
+            try:
+                found = self._group.committed(asked, timeout=10)
+            except KafkaException as fault:
+                if fault.args[0].code() not in _KEEPER_MOVES:
+                    raise
+                return None
+            return ({tp.partition: max(0, tp.offset) for tp in found},)
+
+        return wait_for(ask, 60, "the keeper of the group answers")[0]
 
     def await_committed(self, within_s: float = 60) -> None:
         """Wait until all that was sent is committed."""
