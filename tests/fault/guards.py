@@ -93,26 +93,6 @@ assignment.recovered = remembering
 """,
     ),
     Guard(
-        "who turned is in the changelog before Redis and the changes",
-        2,
-        "while a compute",
-        """
-from services.evaluator.publisher import Publisher
-from services.evaluator.changelog import ChangelogWriter
-publish = Publisher.publish
-async def late(self, out, dead, done):
-    writer, self._changelog = self._changelog, _Nothing()
-    try:
-        await publish(self, out, dead, done)
-    finally:
-        self._changelog = writer
-class _Nothing:
-    def put_users(self, keys): pass
-    def end_flush(self): return None
-Publisher.publish = late
-""",
-    ),
-    Guard(
         "unsent changes are sent again",
         2,
         "after_redis",
