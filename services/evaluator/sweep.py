@@ -72,7 +72,8 @@ class Sweep:
                 if place.error is None and place.offset >= 0:
                     found[place.partition] = place.offset
                 else:
-                    self._unknown = KafkaException(place.error or KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+                    silent = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - that is its public spelling
+                    self._unknown = KafkaException(place.error or silent)
         except KafkaException as error:
             self._unknown = error
         if self._unknown is not None:

@@ -9,8 +9,6 @@ from functools import cached_property
 from itertools import count
 from typing import Any, Literal, TypeVar, overload
 
-from confluent_kafka import KafkaException
-
 from tests.fault.api import KEY, ApiProcess, migrate
 from tests.fault.definitions import DEFINITIONS
 from tests.fault.load import Answer, Load, Tracker
@@ -136,7 +134,9 @@ class World:
         """Wait until so many more events are committed, so that a fault strikes in the middle of work."""
         before = sum(self.stream.committed().values())
         wait_for(
-            lambda: sum(self._committed().values()) >= before + events, _PATIENCE_S, f"{events} more events committed"
+            lambda: sum(self.stream.committed().values()) >= before + events,
+            _PATIENCE_S,
+            f"{events} more events committed",
         )
 
     def at_random(self, within_s: float, not_before_s: float = 0) -> None:
@@ -152,22 +152,11 @@ class World:
 
         The longest one is what `check` holds against the limit.
         """
-        over_s, ends = time.monotonic(), self.stream.end_offsets()
-
-        def is_done() -> bool:
-            committed = self._committed()
-            return all(committed.get(p, 0) >= end for p, end in ends.items())
-
-        wait_for(is_done, _PATIENCE_S, "all that was in the log when the fault was over is committed")
+        over_s = time.monotonic()
+        self.stream.await_committed(_PATIENCE_S)
         took_s = time.monotonic() - over_s
         self.recovered_s = max(took_s, self.recovered_s or 0.0)
         return took_s
-
-    def _committed(self) -> dict[int, int]:
-        try:
-            return self.stream.committed()
-        except KafkaException:  # a broker that has just started looks for its coordinator
-            return {}
 
     def end(self) -> None:
         """End all processes, repair the servers, end what is still being sent."""

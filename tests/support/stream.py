@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from redis import Redis
@@ -21,18 +21,12 @@ from shared.domain.user_state import UserState, decode_state
 from shared.runtime.kafka import ensure_topics, producer_config
 from tests.support.evaluators import wait_for
 
+T = TypeVar("T")
+
 TENANT = 1
 GROUP = "shoal-evaluator"
 Membership = dict[int, set[str]]
 """Segment id -> user ids."""
-_KEEPER_MOVES = {
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError._TRANSPORT,
-    KafkaError._TIMED_OUT,
-}
-"""What a client hears until it knows the node that keeps the group now."""
 _NUMBERED = {EVENTS, COMMANDS, MEMBERSHIP_CHANGES, CHANGELOG}
 
 
@@ -207,41 +201,28 @@ class Stream:
             consumer.close()
 
     def _end_offset(self, consumer: Consumer, place: TopicPartition) -> int:
-        """Insists: a broker that has just been started or lost leads nothing for a moment."""
+        def ask() -> int:
+            consumer.list_topics(place.topic, timeout=5)  # else it goes on asking the one that led
+            return consumer.get_watermark_offsets(place, timeout=5)[1]
 
-        def ask() -> tuple[int] | None:
-            try:
-                consumer.list_topics(place.topic, timeout=5)  # else it goes on asking the one that led
-                return (consumer.get_watermark_offsets(place, timeout=5)[1],)
-            except KafkaException:
-                return None
-
-        return wait_for(ask, 60, f"{place.topic} {place.partition} has a leader")[0]
+        return _insist(ask, f"{place.topic} {place.partition} has a leader")
 
     def committed(self) -> dict[int, int]:
-        """The offsets committed by the workers. Insists: the keeper of the group may have just moved."""
+        """The offsets committed by the workers."""
         asked = [TopicPartition(EVENTS, p) for p in self._own]
-
-        def ask() -> tuple[dict[int, int]] | None:
-            try:
-                found = self._group.committed(asked, timeout=10)
-            except KafkaException as fault:
-                if fault.args[0].code() not in _KEEPER_MOVES:
-                    raise
-                return None
-            return ({tp.partition: max(0, tp.offset) for tp in found},)
-
-        return wait_for(ask, 60, "the keeper of the group answers")[0]
+        found = _insist(lambda: self._group.committed(asked, timeout=10), "the keeper of the group answers")
+        return {tp.partition: max(0, tp.offset) for tp in found}
 
     def await_committed(self, within_s: float = 60) -> None:
         """Wait until all that was sent is committed."""
         self.flush()
         ends = self.end_offsets()
-        wait_for(
-            lambda: all(self.committed()[p] >= end for p, end in ends.items()),
-            within_s,
-            f"all events are committed (ends {ends})",
-        )
+
+        def is_done() -> bool:
+            committed = self.committed()
+            return all(committed[p] >= end for p, end in ends.items())
+
+        wait_for(is_done, within_s, f"all events are committed (ends {ends})")
 
     def clock(self) -> int:
         """An instant in microseconds that every partition has reached."""
@@ -290,3 +271,15 @@ def is_member(record: redis_keys.MembershipRecord, as_of: int) -> bool:
     """Whether a record says member at `as_of` (the rule that lookups follow)."""
     turned = as_of >= record.turns_at and not record.flags & redis_keys.SOFT
     return turned if record.flags & redis_keys.COMING else not turned
+
+
+def _insist(ask: Callable[[], T], what: str) -> T:
+    """The answer of a broker, which may have just been started, or have lost one that led or kept the group."""
+
+    def asked() -> tuple[T] | None:
+        try:
+            return (ask(),)
+        except KafkaException:
+            return None
+
+    return wait_for(asked, 60, what)[0]
