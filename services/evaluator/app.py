@@ -154,7 +154,7 @@ class Evaluator:
             "kafka": self._sweep.fault or (None if is_in_group(self._faust) else "joining the group of workers"),
             "recovery": f"partitions {recovering} are being recovered" if recovering else None,
             "redis": trouble,
-            "rebuild": f"partitions {rebuilding} are made anew from the log" if rebuilding else None,
+            "rebuild": f"partitions {rebuilding} are made anew" if rebuilding else None,
             "events": "; ".join(stopped) or None,
             "clock": self._clock.fault,
         }

@@ -82,8 +82,8 @@ class Assignment:
 
     @property
     def rebuilding(self) -> list[int]:
-        """The partitions whose state was lost and is being made anew from the log."""
-        return [owner.table.partition for owner in self.owners() if owner.table.record.rebuild_until]
+        """The partitions whose memberships are being made anew, because the state or what Redis held was lost."""
+        return [owner.table.partition for owner in self.owners() if owner.is_rebuilding]
 
     @property
     def stopped(self) -> list[str]:

@@ -132,6 +132,11 @@ class Owner:
         await self._rested.wait()
         await self._publisher.drain()
 
+    @property
+    def is_rebuilding(self) -> bool:
+        """Whether lookups cannot be answered yet: the log is read anew, or Redis is written anew."""
+        return self.table.record.rebuild_until > 0 or self._publisher.is_rewriting
+
     # --- the work --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

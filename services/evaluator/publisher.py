@@ -50,6 +50,8 @@ class Publisher:
     ) -> None:
         self._table, self._changelog, self._writer, self._producer = table, changelog, writer, producer
         self._queue: asyncio.Queue[Publication] = asyncio.Queue(UNFINISHED)
+        self.is_rewriting = False
+        """Whether all memberships are being written to Redis anew; lookups wait for it."""
 
     async def publish(self, out: Outcome, dead: list[DeadLetter], done: Callable[[], None]) -> None:
         """Write the turned users behind, then queue the rest; waits while too many are unfinished."""
@@ -110,13 +112,15 @@ class Publisher:
     async def rebuild(self) -> None:
         """Write all of the partition to Redis anew."""
         metrics.REBUILDS.inc()
+        self.is_rewriting = True
         if self._table.store:
             log.warning("partition %d: rewriting all memberships in Redis", self._table.partition)
-        while True:
+        while self.is_rewriting:
             # proves that we still own the partition: a replaced owner would write over what its successor wrote
             await self._changelog.end_flush()
             try:
-                return await self._writer.rebuild(self._all_users(), self._table.next_offset)
+                await self._writer.rebuild(self._all_users(), self._table.next_offset)
+                self.is_rewriting = False
             except Lost as lost:
                 log.warning("lost again while it was rewritten: %s", lost)
 
