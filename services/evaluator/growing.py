@@ -1,6 +1,6 @@
 """Which definitions one more event can only make true, or keep true for longer."""
 
-from shared.domain.condition import Definition, EventCount, Group, Item, Monetary, Recency, leaves
+from shared.domain.condition import Definition, EventCount, EventSequence, Group, Item, Monetary, Recency, leaves
 
 _MORE = ("gt", "gte")
 _LESS = ("lt", "lte")
@@ -22,15 +22,20 @@ def sums(definition: Definition) -> list[Monetary]:
 
 
 def _grows(item: Item) -> bool:
-    if item.negate:
-        return False
-    if isinstance(item, Group):
-        return all(map(_grows, item.conditions))
-    if isinstance(item, EventCount):
-        return item.operator in _MORE
-    if isinstance(item, Recency):
-        return item.operator in _LESS
-    if item.metric == "min":
-        return item.operator in _LESS
-    # a sum in a window keeps no least number to look at
-    return item.operator in _MORE and (item.metric == "max" or (item.metric == "sum" and item.window_us is None))
+    match item:
+        case Group(negate=False):
+            grows = all(map(_grows, item.conditions))
+        case EventCount(negate=False):
+            grows = item.operator in _MORE
+        case Recency(negate=False):
+            grows = item.operator in _LESS
+        case EventSequence(negate=False):
+            grows = not item.strict
+        case Monetary(metric="min", negate=False):
+            grows = item.operator in _LESS
+        case Monetary(metric="max", negate=False) | Monetary(metric="sum", window_us=None, negate=False):
+            # a sum in a window keeps no least number to look at
+            grows = item.operator in _MORE
+        case _:
+            grows = False
+    return grows

@@ -8,9 +8,9 @@ from services.evaluator.tenant_plan import TenantPlan
 from services.evaluator.user import User
 from shared.contracts.keys import split_user_key
 from shared.contracts.topics import CHANGELOG_MAX_BYTES
+from shared.domain.compiled_segment import Activation
 from shared.domain.condition import Definition
 from shared.domain.definition import parse_definition
-from shared.domain.plan import Activation
 from shared.domain.user_state import NEVER, UserState, decode_state
 
 STATE_MAX_BYTES = CHANGELOG_MAX_BYTES - 65_536

@@ -13,10 +13,10 @@ from services.evaluator.user import User
 from shared.contracts.event import EventMessage, decode_event, to_event
 from shared.contracts.keys import partition_of, user_key
 from shared.contracts.redis_keys import SOFT
+from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
 from shared.domain.fold import MAX_EVENT_IDS, fold, is_repeat
-from shared.domain.plan import CompiledSegment
 from shared.domain.user_state import NEVER, UserState
 
 EVALUATIONS_AT_ONCE = 4
@@ -109,7 +109,7 @@ class Step:
         # the ids count from the first event on, whether a segment is followed yet or not
         if (event.event_id is not None and self._is_repeat(state, event)) or plan is None:
             return
-        touched = plan.touched.get(event.event_type)
+        touched = plan.touched.get(event.event_type, plan.other)
         if touched is not None:
             fold(touched.plan, state.slots, event)
             if user.settled & touched.bit and user.settled_plan is plan and touched.grew(state.slots):
@@ -154,7 +154,7 @@ class Step:
 
     def _note_settled(self, user: User, plan: TenantPlan, touched: Touched) -> None:
         memberships, growing = user.state.memberships, plan.growing
-        for segment_id, _, _ in touched.plan.segments:
+        for segment_id, *_ in touched.plan.segments:
             membership = memberships.get(segment_id)
             if segment_id not in growing or membership is None or not membership.member:
                 return

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from services.evaluator.growing import only_grows, sums
 from shared.domain.aggregate import aggregate_of
-from shared.domain.plan import Activation, EventPlan, Plan, compile_plan, slot_key
+from shared.domain.compiled_segment import Activation, slot_key
+from shared.domain.plan import EventPlan, Plan, compile_plan
 from shared.domain.user_state import Slots
 
 
@@ -33,10 +34,11 @@ class Touched(NamedTuple):
 class TenantPlan:
     """A compiled plan. Each compilation is an object of its own, so identity tells whether a plan is still the same.
 
-    touched: by event type. growing: the segments that one more event can only make true or keep true for longer.
+    touched: by event type; `other` for the types that nothing names. growing: the segments that one more event can only
+    make true or keep true for longer.
     """
 
-    __slots__ = ("growing", "plan", "segments", "touched")
+    __slots__ = ("growing", "other", "plan", "segments", "touched")
 
     def __init__(self, activations: Iterable[Activation]) -> None:
         followed = list(activations)
@@ -48,5 +50,6 @@ class TenantPlan:
         for activation in growing:
             for condition in sums(activation.definition):
                 summed[condition.event_type].add(slot_key(aggregate_of(condition), activation.since))
-        types = enumerate(self.plan.by_event_type.items())
+        types = enumerate(self.plan.by_event_type.items(), 1)
         self.touched = {name: Touched(1 << i, plan, tuple(sorted(summed[name]))) for i, (name, plan) in types}
+        self.other = Touched(1, self.plan.other, ()) if self.plan.other.slots else None

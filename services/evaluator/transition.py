@@ -8,7 +8,7 @@ from services.evaluator.tenant_plan import TenantPlan
 from services.evaluator.user import User
 from shared.contracts.change import Change, Reason, change_id, encode_change
 from shared.contracts.redis_keys import COMING, SOFT, pack_flat
-from shared.domain.plan import CompiledSegment
+from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.user_state import NEVER, Membership
 
 LEAD_US = 60_000_000

@@ -69,10 +69,15 @@ class Wishes:
         return bool(self._walks)
 
     def next_users(self, limit: int) -> Iterator[tuple[bytes, set[int]]]:
-        """The next users of the walk under way, with the segments to evaluate for them."""
+        """The next users of the walk under way, with the segments to evaluate for them: those that refer to one of
+        the walk's are asked anew too.
+        """
         walk = self._walks[0]
+        plan = self._table.plans.get(walk.tenant)
+        following = [] if plan is None else [s for s in plan.segments.values() if s.refers_to & walk.segment_ids]
+        segment_ids = walk.segment_ids.union(segment.segment_id for segment in following)
         for key in walk.keys[walk.position : walk.position + limit]:
-            yield key, walk.segment_ids
+            yield key, segment_ids
         walk.position += limit
 
     def walk_is_done(self) -> bool:

@@ -3,31 +3,50 @@
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, assert_never
 
 import msgspec
 
-from shared.domain.condition import Condition, EventCount, Recency
+from shared.domain.condition import (
+    PROPERTIES_EVENT,
+    EventCount,
+    EventProperty,
+    EventSequence,
+    Filters,
+    Gathering,
+    Monetary,
+    Recency,
+    UserProperty,
+)
 from shared.domain.event import Event
 from shared.domain.numbers import to_micro_units
 from shared.domain.property_path import property_reader
 from shared.domain.user_state import Partial
 
-Kind = Literal["count", "times", "newest", "totals", "pairs"]
-"""count: a number. times: the newest times. newest: one time. totals: sum, count, max, min. pairs: (time, value)."""
+Kind = Literal["count", "times", "newest", "totals", "pairs", "value", "sequence"]
+"""count: a number. times: the newest times. newest: one time. totals: sum, count, max, min. pairs: (time, value).
+value: the newest value of a property. sequence: events in their order."""
 
 
 class Aggregate(msgspec.Struct, frozen=True):
-    """What is gathered: conditions that differ only in N, window, operator or value share one."""
+    """What is gathered: conditions that differ only in N, window, operator or value share one.
+
+    event_type: of the events that are looked at; a sequence names them in its steps.
+    """
 
     kind: Kind
-    event_type: str
+    event_type: str = ""
     property: str | None = None
+    filters: Filters = ()
+    sequence: EventSequence | None = None
 
     def content_hash(self) -> str:
         """The identity of the aggregate in stored state: 18 hex digits, frozen."""
-        # the empty list is the place of filters
-        content = json.dumps([self.kind, self.event_type, self.property, []], ensure_ascii=False)
+        parts: list[Any] = [self.kind, self.event_type, self.property, msgspec.to_builtins(self.filters)]
+        if self.sequence is not None:
+            parts.append(msgspec.to_builtins(self.sequence))
+        # json, not msgspec: it writes integers of any size
+        content = json.dumps(parts, ensure_ascii=False)
         return hashlib.blake2b(content.encode(), digest_size=9).hexdigest()
 
 
@@ -60,14 +79,24 @@ NO_TIME = -1
 """The newest time of a user without such an event."""
 
 
-def aggregate_of(condition: Condition) -> Aggregate:
+def aggregate_of(condition: Gathering) -> Aggregate:
     """The aggregate that a condition needs."""
-    if isinstance(condition, EventCount):
-        return Aggregate("count" if condition.window_us is None else "times", condition.event_type)
-    if isinstance(condition, Recency):
-        return Aggregate("newest", condition.event_type)
-    kind: Kind = "totals" if condition.window_us is None else "pairs"
-    return Aggregate(kind, condition.event_type, condition.property)
+    match condition:
+        case EventCount():
+            kind: Kind = "count" if condition.window_us is None else "times"
+            return Aggregate(kind, condition.event_type, filters=condition.filters)
+        case Recency():
+            return Aggregate("newest", condition.event_type, filters=condition.filters)
+        case Monetary():
+            kind = "totals" if condition.window_us is None else "pairs"
+            return Aggregate(kind, condition.event_type, condition.property, condition.filters)
+        case EventProperty():
+            return Aggregate("value", condition.event_type, condition.property)
+        case UserProperty():
+            return Aggregate("value", PROPERTIES_EVENT, condition.property)
+        case EventSequence():
+            return Aggregate("sequence", sequence=msgspec.structs.replace(condition, negate=False))
+    assert_never(condition)
 
 
 def number_reader(name: str) -> Callable[[dict[str, Any]], int | None]:
@@ -80,6 +109,19 @@ def number_reader(name: str) -> Callable[[dict[str, Any]], int | None]:
         return to_micro_units(value) if type(value) is float or type(value) is int else None
 
     return read_number
+
+
+def filtered(verbs: Verbs, passes: Callable[[dict[str, Any]], bool] | None) -> Verbs:
+    """The verbs over the events whose payload passes; None passes all."""
+    if passes is None:
+        return verbs
+    add_any = verbs.add
+
+    def add(partial: Partial, event: Event) -> None:
+        if passes(event.payload):
+            add_any(partial, event)
+
+    return verbs._replace(add=add)
 
 
 def count_verbs() -> Verbs:

@@ -1,16 +1,35 @@
 """A definition as a tree of values: groups, and the conditions at its leaves."""
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
 from shared.domain.comparison import CountOperator, RecencyOperator
+from shared.domain.value_test import ValueTest
 
 Metric = Literal["sum", "avg", "max", "min"]
 METRICS: tuple[str, ...] = get_args(Metric)
 
 Logic = Literal["AND", "OR"]
 LOGICS: tuple[str, ...] = get_args(Logic)
+
+
+MembershipOperator = Literal["in", "not_in"]
+MEMBERSHIP_OPERATORS: tuple[str, ...] = get_args(MembershipOperator)
+
+PROPERTIES_EVENT = "context_identified"
+"""The event that sets user properties: the payload of a user's latest one is the user's properties."""
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Only events whose property passes the test are looked at."""
+
+    property: str
+    test: ValueTest
+
+
+Filters = tuple[Filter, ...]
+"""All must hold; none lets every event pass."""
 
 
 class EventCount(msgspec.Struct, frozen=True, tag="event_count"):
@@ -21,6 +40,7 @@ class EventCount(msgspec.Struct, frozen=True, tag="event_count"):
     value: int
     window_us: int | None = None
     negate: bool = False
+    filters: Filters = ()
 
 
 class Recency(msgspec.Struct, frozen=True, tag="recency"):
@@ -34,6 +54,7 @@ class Recency(msgspec.Struct, frozen=True, tag="recency"):
     window_us: int
     unit_us: int
     negate: bool = False
+    filters: Filters = ()
 
 
 class Monetary(msgspec.Struct, frozen=True, tag="monetary"):
@@ -49,9 +70,57 @@ class Monetary(msgspec.Struct, frozen=True, tag="monetary"):
     value_micro: int
     window_us: int | None = None
     negate: bool = False
+    filters: Filters = ()
 
 
-Condition = EventCount | Recency | Monetary
+class EventProperty(msgspec.Struct, frozen=True, tag="event_property"):
+    """A property in the payload of the newest event of a type. No such event: the property is missing."""
+
+    event_type: str
+    property: str
+    test: ValueTest
+    negate: bool = False
+
+
+class UserProperty(msgspec.Struct, frozen=True, tag="user_property"):
+    """A property of the user."""
+
+    property: str
+    test: ValueTest
+    negate: bool = False
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of a sequence: an event of a type that passes the filters."""
+
+    event_type: str
+    filters: Filters = ()
+
+
+class EventSequence(msgspec.Struct, frozen=True, tag="event_sequence"):
+    """Events of these steps in this order, the last at most `window_us` after the first.
+
+    strict: no other event of the user between two consecutive ones; those that set properties never interrupt.
+    """
+
+    steps: tuple[Step, ...]
+    window_us: int
+    strict: bool = False
+    negate: bool = False
+
+
+class SegmentMembership(msgspec.Struct, frozen=True, tag="segment_membership"):
+    """Whether the user is a member of another segment's active version at the same instant."""
+
+    segment_id: int
+    operator: MembershipOperator
+    negate: bool = False
+
+
+Gathering = EventCount | Recency | Monetary | EventProperty | UserProperty | EventSequence
+"""Conditions that need something to be gathered of a user's events."""
+
+Condition = Gathering | SegmentMembership
 
 
 class Group(msgspec.Struct, frozen=True, tag="group"):
@@ -66,8 +135,41 @@ Item = Condition | Group
 Definition = Group
 
 
+class EventTypes(NamedTuple):
+    """The types of the events that may change an answer: those named, and with `others` all but `PROPERTIES_EVENT`."""
+
+    named: frozenset[str] = frozenset()
+    others: bool = False
+
+    def has(self, event_type: str | None) -> bool:
+        """Whether it is one of them; None stands for a type that nothing names."""
+        return event_type in self.named or (self.others and event_type != PROPERTIES_EVENT)
+
+    def __or__(self, other: "EventTypes") -> "EventTypes":
+        return EventTypes(self.named | other.named, self.others or other.others)
+
+
+def event_types(condition: Gathering) -> EventTypes:
+    """The types of the events that a condition gathers."""
+    if isinstance(condition, UserProperty):
+        return EventTypes(frozenset((PROPERTIES_EVENT,)))
+    if isinstance(condition, EventSequence):
+        return EventTypes(frozenset(step.event_type for step in condition.steps), condition.strict)
+    return EventTypes(frozenset((condition.event_type,)))
+
+
 def leaves(item: Item) -> list[Condition]:
     """All conditions of an item, in the order in which they are written."""
     if isinstance(item, Group):
         return [leaf for child in item.conditions for leaf in leaves(child)]
     return [item]
+
+
+def gathering(item: Item) -> list[Gathering]:
+    """The conditions of an item that gather something, in the order in which they are written."""
+    return [leaf for leaf in leaves(item) if not isinstance(leaf, SegmentMembership)]
+
+
+def references(item: Item) -> set[int]:
+    """The ids of the segments that an item refers to."""
+    return {leaf.segment_id for leaf in leaves(item) if isinstance(leaf, SegmentMembership)}

@@ -5,8 +5,17 @@ from collections.abc import Callable
 from shared.domain.aggregate import NOTHING
 from shared.domain.bucket import ALWAYS_EXACT
 from shared.domain.comparison import COMPARE, newest_needed
-from shared.domain.condition import Condition, EventCount, Monetary, Recency
+from shared.domain.condition import (
+    EventCount,
+    EventProperty,
+    EventSequence,
+    Gathering,
+    Monetary,
+    Recency,
+    UserProperty,
+)
 from shared.domain.user_state import NEVER, Slots
+from shared.domain.value_test import ValueTest, compile_test
 from shared.domain.windowed_verdict import LineOf, all_turns, first_turn, line_of
 
 Verdict = Callable[[Slots, int], tuple[bool, int]]
@@ -19,27 +28,38 @@ Turns = Callable[[Slots, int], tuple[bool, list[int]]]
 """(slots, as_of) -> the answer and all instants after `as_of` at which it turns around if no event comes, ascending."""
 
 
-def condition_verdict(condition: Condition, key: str) -> Verdict:
+def condition_verdict(condition: Gathering, key: str) -> Verdict:
     """The verdict of a condition over the slot `key`, `negate` included."""
-    if isinstance(condition, Recency):
-        return _recency(condition, key)
     line = _line(condition, key)
     if line is not None:
         return _first_of(*line)
-    if isinstance(condition, Monetary):
-        return _all_time_metric(condition, key)
-    if condition.window_us is None:
-        return _all_time_count(condition, key)
+    match condition:
+        case Recency():
+            verdict = _recency(condition, key)
+        case EventProperty() | UserProperty():
+            verdict = _newest_value(key, condition.test, negate=condition.negate)
+        case EventSequence():
+            verdict = _sequence(key, negate=condition.negate)
+        case Monetary():
+            verdict = _all_time_metric(condition, key)
+        case EventCount(window_us=None):
+            verdict = _all_time_count(condition, key)
+        case EventCount(window_us=int(window)):
+            verdict = _count_within(condition, window, key)
+    return verdict
+
+
+def _count_within(condition: EventCount, window: int, key: str) -> Verdict:
     needed = newest_needed(condition.operator, condition.value)
     if condition.operator in ("eq", "neq"):
         inside = (condition.operator == "eq") is not condition.negate
-        return _exactly(key, condition.value, condition.window_us, inside=inside)
+        return _exactly(key, condition.value, window, inside=inside)
     # the others say "at least so many", or that it is not so
     inside = (condition.operator in ("gte", "gt")) is not condition.negate
-    return _at_least(key, needed, condition.window_us, inside=inside)
+    return _at_least(key, needed, window, inside=inside)
 
 
-def condition_turns(condition: Condition, key: str) -> Turns:
+def condition_turns(condition: Gathering, key: str) -> Turns:
     """The answer of a condition over the slot `key` and all its turns, `negate` included."""
     line = _line(condition, key)
     if line is not None:
@@ -57,9 +77,9 @@ def condition_turns(condition: Condition, key: str) -> Turns:
     return turns
 
 
-def _line(condition: Condition, key: str) -> tuple[LineOf, int] | None:
+def _line(condition: Gathering, key: str) -> tuple[LineOf, int] | None:
     """Line and window of a condition that has to look at every entry of its window."""
-    if isinstance(condition, Recency) or condition.window_us is None:
+    if not isinstance(condition, EventCount | Monetary) or condition.window_us is None:
         return None
     if isinstance(condition, EventCount) and newest_needed(condition.operator, condition.value) <= ALWAYS_EXACT:
         return None
@@ -87,6 +107,25 @@ def _all_time_metric(condition: Monetary, key: str) -> Verdict:
         if metric == "sum" or totals[0]:
             return compare(totals[column], value) is not negate, NEVER
         return negate, NEVER
+
+    return verdict
+
+
+def _newest_value(key: str, test: ValueTest, *, negate: bool) -> Verdict:
+    holds = compile_test(test)
+    of_nothing = (holds(None) is not negate, NEVER)
+
+    def verdict(slots: Slots, _as_of: int) -> tuple[bool, int]:
+        newest = slots.get(key)
+        return of_nothing if newest is None else (holds(newest[2]) is not negate, NEVER)
+
+    return verdict
+
+
+def _sequence(key: str, *, negate: bool) -> Verdict:
+    def verdict(slots: Slots, _as_of: int) -> tuple[bool, int]:
+        partial = slots.get(key)
+        return (partial is not None and partial[0] == 1) is not negate, NEVER
 
     return verdict
 

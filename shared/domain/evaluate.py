@@ -1,33 +1,53 @@
 """Verdicts of whole definitions: groups over conditions, exact to the microsecond in when they turn around."""
 
+from collections.abc import Mapping
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
-from shared.domain.condition import Condition, Group, Item
-from shared.domain.condition_verdict import Verdict, condition_turns, condition_verdict
+from shared.domain.condition import Gathering, Group, Item, SegmentMembership
+from shared.domain.condition_verdict import Turns, Verdict, condition_turns, condition_verdict
 from shared.domain.user_state import NEVER, Slots
 
-Keys = dict[Condition, str]
-"""The slot key of each condition of a definition."""
+
+class Answers(NamedTuple):
+    """What another segment says: asked for at one instant, or for all instants to come."""
+
+    verdict: Verdict
+    turns: Turns
+
+
+class Sources(NamedTuple):
+    """Where the conditions of a definition find what they ask about.
+
+    keys: the slot key of each condition. segments: the answers of the segments it may refer to; one that is missing
+    has no members.
+    """
+
+    keys: Mapping[Gathering, str]
+    segments: Mapping[int, Answers]
+
 
 _PATIENCE = 2
 """Instants tried before all turns of all conditions are laid side by side."""
 
 
-def compile_verdict(item: Item, keys: Keys) -> Verdict:
-    """The verdict of a definition or a part of it, `negate` included.
+def answers_of(item: Item, sources: Sources) -> Answers:
+    """The answers of a definition, for those that refer to its segment."""
+    return Answers(compile_verdict(item, sources), lambda slots, as_of: _turns(item, sources, slots, as_of))
 
-    Args:
-        item: the part.
-        keys: the slot key of each of its conditions.
-    """
+
+def compile_verdict(item: Item, sources: Sources) -> Verdict:
+    """The verdict of a definition or a part of it, `negate` included."""
+    if isinstance(item, SegmentMembership):
+        return _membership(item, sources)
     if not isinstance(item, Group):
-        return condition_verdict(item, keys[item])
-    children = tuple(compile_verdict(child, keys) for child in item.conditions)
+        return condition_verdict(item, sources.keys[item])
+    children = tuple(compile_verdict(child, sources) for child in item.conditions)
     if len(children) == 1:
         return _negated(children[0]) if item.negate else children[0]
     # AND is decided by one false child, OR by one true child
-    return _group(item, children, decisive=item.logic == "OR", keys=keys)
+    return _group(item, children, decisive=item.logic == "OR", sources=sources)
 
 
 def _negated(child: Verdict) -> Verdict:
@@ -38,7 +58,7 @@ def _negated(child: Verdict) -> Verdict:
     return verdict
 
 
-def _group(group: Group, children: tuple[Verdict, ...], *, decisive: bool, keys: Keys) -> Verdict:
+def _group(group: Group, children: tuple[Verdict, ...], *, decisive: bool, sources: Sources) -> Verdict:
     decided, undecided = decisive is not group.negate, (not decisive) is not group.negate
     for_ever = (decided, NEVER)
 
@@ -60,21 +80,33 @@ def _group(group: Group, children: tuple[Verdict, ...], *, decisive: bool, keys:
                 return (undecided, first) if at == as_of else (decided, at)
             # until `last` one child decides without a break
             at = last
-        return decided, _first_turn(group, keys, slots, as_of)
+        return decided, _first_turn(group, sources, slots, as_of)
 
     return verdict
 
 
-def _first_turn(group: Group, keys: Keys, slots: Slots, as_of: int) -> int:
-    return next(iter(_turns(group, keys, slots, as_of)[1]), NEVER)
+def _membership(condition: SegmentMembership, sources: Sources) -> Verdict:
+    answers = sources.segments.get(condition.segment_id)
+    turned = (condition.operator == "not_in") is not condition.negate
+    if answers is None:
+        return lambda _slots, _as_of: (turned, NEVER)
+    return _negated(answers.verdict) if turned else answers.verdict
 
 
-def _turns(item: Item, keys: Keys, slots: Slots, as_of: int) -> tuple[bool, list[int]]:
+def _first_turn(group: Group, sources: Sources, slots: Slots, as_of: int) -> int:
+    return next(iter(_turns(group, sources, slots, as_of)[1]), NEVER)
+
+
+def _turns(item: Item, sources: Sources, slots: Slots, as_of: int) -> tuple[bool, list[int]]:
     """The answer at `as_of` and all instants after it at which the answer turns around."""
+    if isinstance(item, SegmentMembership):
+        source, turned = sources.segments.get(item.segment_id), (item.operator == "not_in") is not item.negate
+        start, instants = (False, []) if source is None else source.turns(slots, as_of)
+        return start is not turned, instants
     if not isinstance(item, Group):
-        return condition_turns(item, keys[item])(slots, as_of)
+        return condition_turns(item, sources.keys[item])(slots, as_of)
     decisive = item.logic == "OR"
-    lines = [_turns(child, keys, slots, as_of) for child in item.conditions]
+    lines = [_turns(child, sources, slots, as_of) for child in item.conditions]
     answers = [answer for answer, _ in lines]
     deciding = sum(answer is decisive for answer in answers)
     start = now = (decisive if deciding else not decisive) is not item.negate

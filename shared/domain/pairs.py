@@ -85,7 +85,7 @@ def columns_after(partial: Partial, edge: int) -> Columns:
 
 def first_after(partial: Partial, edge: int) -> int:
     """The index of the first single pair whose time is after `edge`."""
-    start = 1 + partial[0]
+    start: int = 1 + partial[0]
     # nearly always: what has left the longest window is dropped by the next event
     if len(partial) == start or partial[start] > edge:
         return start

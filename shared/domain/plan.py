@@ -2,33 +2,29 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
-import msgspec
-
-from shared.domain.aggregate import Aggregate, Verbs, aggregate_of, count_verbs, newest_verbs, totals_verbs
+from shared.domain.aggregate import Aggregate, Verbs, aggregate_of, count_verbs, filtered, newest_verbs, totals_verbs
 from shared.domain.comparison import newest_needed
-from shared.domain.condition import Condition, Definition, EventCount, leaves
-from shared.domain.condition_verdict import Verdict
-from shared.domain.evaluate import compile_verdict
+from shared.domain.compiled_segment import Activation, CompiledSegment, compile_segments, slot_key
+from shared.domain.condition import (
+    PROPERTIES_EVENT,
+    EventCount,
+    EventSequence,
+    EventTypes,
+    Gathering,
+    Monetary,
+    Recency,
+    event_types,
+    gathering,
+)
 from shared.domain.event import Event
+from shared.domain.event_filter import event_filter
 from shared.domain.newest_times import times_verbs
+from shared.domain.newest_value import value_verbs
 from shared.domain.pairs import pairs_verbs
+from shared.domain.sequence import sequence_verbs
 from shared.domain.user_state import Partial, Slots
-
-
-class Activation(msgspec.Struct, frozen=True):
-    """One version of a segment that is followed.
-
-    since: its cutover offset; events below it are not folded into its slots.
-    serving: its answer counts; otherwise it gathers state silently.
-    """
-
-    segment_id: int
-    version: int
-    definition: Definition
-    since: int
-    serving: bool
 
 
 class SlotPlan(NamedTuple):
@@ -39,19 +35,12 @@ class SlotPlan(NamedTuple):
     aggregate: Aggregate
     windows: tuple[int, ...]
     verbs: Verbs
+    event_types: EventTypes
 
     def is_approximate(self, slots: Slots) -> bool:
         """Whether the user's oldest entries of this slot are in buckets: answers may be off by one bucket."""
         partial = slots.get(self.key)
         return partial is not None and self.aggregate.kind in ("times", "pairs") and partial[0] > 0
-
-
-class CompiledSegment(NamedTuple):
-    """A serving version; `verdict(slots, as_of)` -> (member, recheck_at) of a known user."""
-
-    segment_id: int
-    version: int
-    verdict: Verdict
 
 
 class EventPlan(NamedTuple):
@@ -68,7 +57,7 @@ class EventPlan(NamedTuple):
 class Plan(NamedTuple):
     """Everything a partition's owner follows of one tenant.
 
-    by_event_type: what an event of a type touches; `other` for all other types.
+    by_event_type: what an event of a type touches; `other` for the types that nothing names.
     segments: all serving, by id; an event that makes a user known must evaluate all of them.
     max_since: no slot counts from a later offset. slot_keys: slots not in it may be dropped from a state.
     """
@@ -84,60 +73,51 @@ class Plan(NamedTuple):
 def compile_plan(activations: Iterable[Activation]) -> Plan:
     """The plan of one tenant in one partition. At most one activation of a segment may serve."""
     followed = list(activations)
-    sharing: dict[tuple[Aggregate, int], list[Condition]] = defaultdict(list)
+    sharing: dict[tuple[Aggregate, int], list[Gathering]] = defaultdict(list)
     for activation in followed:
-        for condition in leaves(activation.definition):
+        for condition in gathering(activation.definition):
             sharing[aggregate_of(condition), activation.since].append(condition)
     slots = [_slot(aggregate, since, conditions) for (aggregate, since), conditions in sharing.items()]
-    serving = [activation for activation in followed if activation.serving]
-    segments = {activation.segment_id: _segment(activation) for activation in serving}
-    types_of = {
-        activation.segment_id: {condition.event_type for condition in leaves(activation.definition)}
-        for activation in serving
-    }
+    segments = compile_segments([activation for activation in followed if activation.serving])
 
-    def event_plan(event_type: str) -> EventPlan:
-        own = tuple(slot for slot in slots if slot.aggregate.event_type == event_type)
-        touched = tuple(segment for segment_id, segment in segments.items() if event_type in types_of[segment_id])
+    def event_plan(event_type: str | None) -> EventPlan:
+        own = tuple(slot for slot in slots if slot.event_types.has(event_type))
+        touched = tuple(segment for segment in segments.values() if segment.event_types.has(event_type))
         return EventPlan(own, touched, tuple((slot.key, slot.since, slot.verbs.zero, slot.verbs.add) for slot in own))
 
+    named = [event_type for slot in slots for event_type in slot.event_types.named]
+    if any(slot.event_types.others for slot in slots):
+        named.append(PROPERTIES_EVENT)
     return Plan(
-        {event_type: event_plan(event_type) for event_type in {slot.aggregate.event_type: None for slot in slots}},
+        {event_type: event_plan(event_type) for event_type in dict.fromkeys(named)},
         segments,
         {slot.key: slot for slot in slots},
         max((activation.since for activation in followed), default=0),
         frozenset(slot.key for slot in slots),
+        event_plan(None),
     )
 
 
-def slot_key(aggregate: Aggregate, since: int) -> str:
-    """The key of a slot in a user's state."""
-    return f"{aggregate.content_hash()}@{since}"
+def _slot(aggregate: Aggregate, since: int, conditions: list[Gathering]) -> SlotPlan:
+    counted = (c for c in conditions if isinstance(c, EventCount | Monetary | Recency))
+    windows = tuple(sorted({c.window_us for c in counted if c.window_us is not None}))
+    verbs = filtered(_verbs(aggregate, conditions, windows), event_filter(aggregate.filters))
+    return SlotPlan(slot_key(aggregate, since), since, aggregate, windows, verbs, event_types(conditions[0]))
 
 
-def _segment(activation: Activation) -> CompiledSegment:
-    keys = {
-        condition: slot_key(aggregate_of(condition), activation.since) for condition in leaves(activation.definition)
-    }
-    return CompiledSegment(activation.segment_id, activation.version, compile_verdict(activation.definition, keys))
-
-
-def _slot(aggregate: Aggregate, since: int, conditions: list[Condition]) -> SlotPlan:
-    windows = tuple(sorted({c.window_us for c in conditions if c.window_us is not None}))
-    return SlotPlan(slot_key(aggregate, since), since, aggregate, windows, _verbs(aggregate, conditions, windows))
-
-
-def _verbs(aggregate: Aggregate, conditions: list[Condition], windows: tuple[int, ...]) -> Verbs:
-    match aggregate.kind:
-        case "count":
-            return count_verbs()
-        case "times":
+def _verbs(aggregate: Aggregate, conditions: list[Gathering], windows: tuple[int, ...]) -> Verbs:
+    match aggregate:
+        case Aggregate(sequence=EventSequence() as sequence):
+            verbs = sequence_verbs(sequence)
+        case Aggregate(kind="value", property=str(name)):
+            verbs = value_verbs(name)
+        case Aggregate(kind="totals", property=str(name)):
+            verbs = totals_verbs(name)
+        case Aggregate(kind="pairs", property=str(name)):
+            verbs = pairs_verbs(name, windows)
+        case Aggregate(kind="times"):
             counts = (c for c in conditions if isinstance(c, EventCount))
-            return times_verbs(max(newest_needed(c.operator, c.value) for c in counts), windows)
-        case "newest":
-            return newest_verbs()
-        case "totals":
-            return totals_verbs(str(aggregate.property))
-        case "pairs":
-            return pairs_verbs(str(aggregate.property), windows)
-    assert_never(aggregate.kind)
+            verbs = times_verbs(max(newest_needed(c.operator, c.value) for c in counts), windows)
+        case _:
+            verbs = newest_verbs() if aggregate.kind == "newest" else count_verbs()
+    return verbs

@@ -8,23 +8,35 @@ from shared.domain.window import UNITS_US, window_us
 
 MAX_EVENT_TYPE = 128
 
+EVENT_TYPE = f"a string of 1 to {MAX_EVENT_TYPE} characters"
+
 _ABSENT = object()
+
+
+def is_storable(text: str) -> bool:
+    """Whether every store can hold the text: no U+0000, no lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 class Reader:
     """The keys of one object. A value at fault reads as None (text: as ""), and `failed` turns true."""
 
-    def __init__(self, raw: dict[Any, Any], path: str, faults: list[Fault]) -> None:
+    def __init__(self, raw: dict[Any, Any], path: str, faults: list[Fault], parent: "Reader | None" = None) -> None:
         self.raw = raw
         self.path = path
         self.failed = False
-        self._faults = faults
+        self._faults, self._parent = faults, parent
         self._known: set[str] = set()
 
     def fault(self, key: str, message: str) -> None:
         """Note a fault of a key."""
-        self.failed = True
+        self._fail()
         self._faults.append(Fault(f"{self.path}.{key}", message))
+
+    def _fail(self) -> None:
+        self.failed = True
+        if self._parent is not None:
+            self._parent._fail()  # noqa: SLF001 - one of us
 
     def take(self, key: str, expected: str, *, required: bool = True) -> Any:
         """The value of a key; None with a fault when it is null, or missing though required."""
@@ -52,23 +64,29 @@ class Reader:
     def text(self, key: str, expected: str) -> str:
         """A string that every store can hold: not empty, no U+0000, no lone surrogate."""
         value = self.take(key, expected)
-        if value is None:
-            return ""
+        return "" if value is None else self.checked_text(key, value, expected)
+
+    def checked_text(self, key: str, value: object, expected: str) -> str:
+        """The value of `key` as such a string."""
         if not isinstance(value, str) or not value:
             self.fault(key, f"must be {expected}")
             return ""
-        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        if not is_storable(value):
             self.fault(key, "must not hold U+0000 or a lone surrogate")
             return ""
         return value
 
     def event_type(self) -> str:
         """The required `event_type`."""
-        expected = f"a string of 1 to {MAX_EVENT_TYPE} characters"
-        value = self.text("event_type", expected)
-        if len(value) > MAX_EVENT_TYPE:
-            self.fault("event_type", f"must be {expected}")
-        return value
+        value = self.take("event_type", EVENT_TYPE)
+        return "" if value is None else self.checked_event_type("event_type", value)
+
+    def checked_event_type(self, key: str, value: object) -> str:
+        """The value of `key` as an event type."""
+        text = self.checked_text(key, value, EVENT_TYPE)
+        if len(text) > MAX_EVENT_TYPE:
+            self.fault(key, f"must be {EVENT_TYPE}")
+        return text
 
     def property(self) -> str:
         """The required `property`: a name or a dotted path."""
@@ -89,6 +107,26 @@ class Reader:
         if micro is None:
             self.fault(key, f"must be {expected} below 1e15")
         return micro
+
+    def items(self, key: str, least: int, most: int, of: str) -> list[Any]:
+        """A required list of so many items; empty with a fault."""
+        expected = f"a list of {least} to {most} {of}"
+        value = self.take(key, expected)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.fault(key, f"must be {expected}")
+            return []
+        if not least <= len(value) <= most:
+            self.fault(key, f"must hold {least} to {most} {of}, here are {len(value)}")
+        return value[:most]
+
+    def child(self, raw: object, key: str, expected: str) -> "Reader | None":
+        """A reader of an object within this one, at `key`; its faults count as this one's."""
+        if not isinstance(raw, dict):
+            self.fault(key, f"must be {expected}")
+            return None
+        return Reader(raw, f"{self.path}.{key}", self._faults, self)
 
     def flag(self, key: str) -> bool:
         """An optional boolean, false when absent."""

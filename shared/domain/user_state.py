@@ -1,5 +1,7 @@
 """Everything kept of one user, and its stored form."""
 
+from typing import Any
+
 import msgspec
 
 SCHEMA_VERSION = 1
@@ -7,8 +9,9 @@ SCHEMA_VERSION = 1
 NEVER = (1 << 63) - 1
 """An instant that does not come."""
 
-Partial = list[int]
-"""The partial value of one aggregate: a flat list of integers that merges with others of its kind."""
+Partial = list[Any]
+"""The partial value of one aggregate, which merges with others of its kind: a flat list of integers, but for the values
+of properties, which are JSON values."""
 
 Slots = dict[str, Partial]
 """Partials by slot key; an absent slot is a zero."""
@@ -44,19 +47,26 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     epoch: int = 0
     pub: int = 0
     as_of: int = 0
-    slots: dict[str, list[int]] = {}
+    slots: Slots = {}
     memberships: dict[int, Membership] = {}
     event_ids: dict[str, int] = {}
     unsent: list[tuple[int, bytes]] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
-# not strict: a decimal text is read where an integer is expected
-_decoder = msgspec.msgpack.Decoder(UserState, strict=False)
+_LONG_INTEGER = 1
+"""Ext code of an integer of more than 64 bits, which msgpack lacks: its decimal text."""
+
+
+def _extended(_code: int, text: memoryview) -> int:
+    return int(bytes(text))
+
+
+_decoder = msgspec.msgpack.Decoder(UserState, ext_hook=_extended)
 
 
 def encode_state(state: UserState) -> bytes:
-    """The msgpack of a state. Integers of more than 64 bits, which msgpack lacks, are written as decimal text."""
+    """The msgpack of a state. Integers of more than 64 bits are written as extensions."""
     try:
         return _encoder.encode(state)
     except OverflowError:
@@ -69,5 +79,7 @@ def decode_state(value: bytes) -> UserState:
     return _decoder.decode(value)
 
 
-def _storable(number: int) -> int | str:
-    return number if -(1 << 63) <= number < 1 << 63 else str(number)
+def _storable(item: Any) -> Any:
+    if type(item) is not int or -(1 << 63) <= item < 1 << 63:
+        return item
+    return msgspec.msgpack.Ext(_LONG_INTEGER, str(item).encode())

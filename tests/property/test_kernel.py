@@ -4,13 +4,14 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
 from tests.support.kernel import fold_all, merged, plan_of, state_after, take_in, trimmed
 from tests.support.properties import check_every_step
-from tests.support.strategies import definitions, logs, sharing_conditions
+from tests.support.strategies import definitions, families, logs, sharing_conditions
 
 sinces = st.sampled_from((0, 0, 0, 1, 5))
 
@@ -32,6 +33,12 @@ def test_conditions_that_share_an_aggregate_do_not_disturb_each_other(
     check_every_step(alone, starts[: len(alone)], log)
 
 
+@settings(max_examples=1_000)
+@given(families(), logs())
+def test_segments_that_refer_to_others_agree_with_the_oracle(family: list[dict[str, Any]], log: list[Event]) -> None:
+    check_every_step(family, [0] * len(family), log)
+
+
 @settings(max_examples=300)
 @given(definitions, logs(max_size=8), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_gives_the_same_state(definition: dict[str, Any], log: list[Event], random: Any) -> None:
@@ -47,6 +54,7 @@ def test_merging_two_partials_equals_folding_both_lists(
     definition: dict[str, Any], one: list[Event], other: list[Event]
 ) -> None:
     plan = plan_of([definition])
+    other = [replace(event, offset=event.offset + 1_000) for event in other]  # no place in the log is taken twice
     as_of = max(event.received_at for event in one + other)
     both = trimmed(plan, fold_all(plan, one + other), as_of)
     assert trimmed(plan, merged(plan, fold_all(plan, one), fold_all(plan, other)), as_of) == both

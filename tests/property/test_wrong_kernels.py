@@ -47,10 +47,10 @@ condition_verdict_recency = condition_verdict._recency
 
 
 def first_turn_of_any_child(
-    group: Any, children: tuple[Verdict, ...], *, decisive: bool, keys: evaluate.Keys
+    group: Any, children: tuple[Verdict, ...], *, decisive: bool, sources: evaluate.Sources
 ) -> Verdict:
     """A group looked at again whenever a condition turns, though its own answer stays."""
-    right = evaluate_group(group, children, decisive=decisive, keys=keys)
+    right = evaluate_group(group, children, decisive=decisive, sources=sources)
 
     def verdict(slots: Slots, as_of: int) -> tuple[bool, int]:
         return right(slots, as_of)[0], min(child(slots, as_of)[1] for child in children)

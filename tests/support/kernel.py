@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from shared.domain.compiled_segment import Activation
 from shared.domain.definition import parse_definition
 from shared.domain.event import Event
 from shared.domain.fold import fold, is_repeat
 from shared.domain.pairs import drop_through
-from shared.domain.plan import Activation, Plan, compile_plan
+from shared.domain.plan import Plan, compile_plan
 from shared.domain.user_state import Slots, UserState
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.event import Event
-from shared.domain.plan import CompiledSegment
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
 from tests.support.kernel import plan_of, take_in
@@ -12,7 +12,8 @@ from tests.support.kernel import plan_of, take_in
 
 def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int], log: Sequence[Event]) -> None:
     """After every event each segment agrees with the oracle, now, at its turn, and at any instant that may matter."""
-    plan, state = plan_of(definitions, sinces), UserState()
+    plan, state, known = plan_of(definitions, sinces), UserState(), dict(enumerate(definitions, 1))
+    definitions = [oracle.with_references(definition, known) for definition in definitions]
     for number, event in enumerate(log, 1):
         take_in(plan, state, event)
         for segment, definition, since in zip(plan.segments.values(), definitions, sinces, strict=True):

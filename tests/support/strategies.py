@@ -38,6 +38,7 @@ _VALUES: list[Any] = [
     *(-0.0, 1e-7, 5e-7, 999_999_999_999_999, 10**15, 1e15, -1e15, 1e300, 2**53 + 1, 123456789.1234565),
     *(None, True, True, False, "1", "", [1], {}),
 ]
+_ODD: list[Any] = [["free", None, {"a": 1}, [1], True], {}, 10**15, 1e15, "é", "\U0001f600"]
 _PAYLOADS: list[dict[str, Any]] = [
     {},
     *({"total": value} for value in _VALUES),
@@ -46,7 +47,39 @@ _PAYLOADS: list[dict[str, Any]] = [
     {"a.b": 2, "a": {"b": 1}},
     {"a.b": None, "a": {"b": 1}},
     {"a.b.c": 0.5, "total": 1},
+    *({"plan": value} for value in ("pro", "pro", "free", "Pro", "", "pro-x", "2026-01-31", True, False, None, 1)),
+    *({"plan": value} for value in ("2026-01-31T00:00:00Z", "2026-01-30T23:30-01:00", "2026-1-1", ["pro", 1], [])),
+    *({"plan": value, "total": 1} for value in _ODD),
 ]
+_SCALARS: list[Any] = ["pro", "pro", "free", "", "p", "2026-01-31", "2026-01-31T01:00+01:00", "\uffff", 1, 0.5, 2, True]
+_TESTED = ("plan", "plan", "total", "a.b", "a")
+
+
+def _test(operators: tuple[str, ...], values: st.SearchStrategy[Any] | None) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {"operator": st.sampled_from(operators)} | ({} if values is None else {"value": values})
+    )
+
+
+_scalar = st.sampled_from(_SCALARS)
+_texts = st.sampled_from([value for value in _SCALARS if isinstance(value, str)])
+_ranges = st.one_of(
+    st.tuples(*[st.sampled_from((0, 0.5, 1, 2))] * 2).map(sorted),
+    st.sampled_from((["2026-01-30", "2026-01-31"], ["free", "pro"], ["2026-01-31", "2026-01-31T00:00"], ["", "z"])),
+)
+_tests = st.one_of(
+    _test(("eq", "neq", "contains", "does_not_contain"), _scalar),
+    _test(("gt", "gte", "lt", "lte"), st.sampled_from([value for value in _SCALARS if value is not True])),
+    _test(("between", "not_between"), _ranges),
+    _test(("in", "not_in"), st.lists(_scalar, min_size=1, max_size=3)),
+    _test(("starts_with", "ends_with"), _texts),
+    _test(("matches_regex",), st.sampled_from(("^p", "o$", "r?ee", "[A-Z]", "^$", "2026-0[1-3]", "."))),
+    _test(("is_set", "is_not_set", "is_true", "is_false"), None),
+)
+_filter = st.tuples(_tests, st.sampled_from(_TESTED)).map(lambda drawn: drawn[0] | {"property": drawn[1]})
+_filters = st.one_of(
+    *[st.just({})] * 3, st.lists(_filter, min_size=1, max_size=2).map(lambda drawn: {"filters": drawn})
+)
 
 _negate = st.sampled_from([{}, {}, {"negate": True}, {"negate": False}])
 _window = st.sampled_from(_WINDOWS)
@@ -60,29 +93,49 @@ def _condition(kind: str, *parts: st.SearchStrategy[dict[str, Any]], **keys: st.
     return st.tuples(drawn, *parts).map(lambda pieces: {key: v for piece in pieces for key, v in piece.items()})
 
 
+def _without_type(condition: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in condition.items() if key != "event_type"}
+
+
 event_counts = _condition(
     "event_count",
     _maybe_window,
     _negate,
+    _filters,
     operator=st.sampled_from(_COMPARISONS),
     value=st.sampled_from(_COUNTS),
 )
-recencies = _condition("recency", _window, _negate, operator=st.sampled_from(_AGES))
+recencies = _condition("recency", _window, _negate, _filters, operator=st.sampled_from(_AGES))
 monetaries = _condition(
     "monetary",
     _maybe_window,
     _negate,
+    _filters,
     property=st.sampled_from(PROPERTIES),
     metric=st.sampled_from(("sum", "avg", "max", "min")),
     operator=st.sampled_from(_COMPARISONS),
     value=st.sampled_from(_THRESHOLDS),
 )
-conditions = st.one_of(event_counts, recencies, monetaries)
+event_properties = _condition("event_property", _tests, _negate, property=st.sampled_from(_TESTED))
+user_properties = _condition("user_property", _tests, _negate, property=st.sampled_from(_TESTED)).map(_without_type)
+_steps = st.one_of(
+    _event_type,
+    st.tuples(_event_type, _filters).map(lambda drawn: {"event_type": drawn[0]} | drawn[1]),
+)
+event_sequences = _condition(
+    "event_sequence",
+    _window,
+    _negate,
+    st.sampled_from(({}, {"strict": True}, {"strict": False})),
+    events=st.lists(_steps, min_size=2, max_size=4),
+).map(_without_type)
+conditions = st.one_of(event_counts, recencies, monetaries, event_properties, user_properties, event_sequences)
 
 
 def _shared(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same conditions, all about one event type and one property."""
-    same = {"event_type": "view", "property": "total"}
+    same = {"event_type": "view", "property": "total", "filters": conditions[0].get("filters", [])}
+    same = {key: value for key, value in same.items() if value}
     return [{key: same.get(key, value) for key, value in condition.items()} for condition in conditions]
 
 
@@ -103,6 +156,27 @@ def groups(items: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[s
 _nested = groups(st.one_of(conditions, groups(st.one_of(conditions, conditions, groups(conditions)))))
 definitions = st.one_of(groups(conditions), _nested)
 """Valid definitions: flat, or nested to depth 4."""
+
+
+@st.composite
+def families(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Definitions of the segments 1, 2, ...: some refer to others, never in a circle, and some to one that is not."""
+    count, forward = draw(st.integers(2, 4)), draw(st.booleans())
+    family: dict[int, dict[str, Any]] = {}
+    for number in range(1, count + 1) if forward else range(count, 0, -1):
+        reference = _reference(st.sampled_from((*family, *family, 99)))
+        items = st.one_of(conditions, reference)
+        family[number] = draw(groups(st.one_of(items, items, groups(items))))
+    return [family[number] for number in sorted(family)]
+
+
+def _reference(segment_ids: st.SearchStrategy[int]) -> st.SearchStrategy[dict[str, Any]]:
+    operators = st.sampled_from(("in", "in", "not_in"))
+    drawn: st.SearchStrategy[dict[str, Any]] = _condition(
+        "segment_membership", _negate, segment_id=segment_ids, operator=operators
+    )
+    return drawn.map(_without_type)
+
 
 _STEPS = (0, 0, 1, SECOND // 2, SECOND, SECOND, 2 * SECOND, 3 * SECOND, 60 * SECOND, DAY - 1, DAY)
 _LATENESS = (None, None, 0, 0, 1, SECOND, SECOND, 2 * SECOND, 3 * SECOND, 90 * SECOND, 2 * DAY, -SECOND)

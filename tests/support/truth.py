@@ -5,11 +5,12 @@ from typing import Any
 
 from shared.contracts.event import decode_event, to_event
 from shared.contracts.keys import user_key
+from shared.domain.compiled_segment import Activation
 from shared.domain.definition import parse_definition
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
 from shared.domain.fold import fold, is_repeat
-from shared.domain.plan import Activation, compile_plan
+from shared.domain.plan import compile_plan
 from shared.domain.user_state import UserState
 from tests.support import oracle
 from tests.support.stream import TENANT, Membership, Stream

@@ -64,7 +64,7 @@ def test_a_definition_is_read() -> None:
 @pytest.mark.parametrize("condition", [COUNT, SUM])
 def test_numbers_compare_by_six_operators(condition: dict[str, Any], operator: str) -> None:
     read = parse_definition(group(condition | {"operator": operator})).conditions[0]
-    assert not isinstance(read, Group)
+    assert isinstance(read, EventCount | Monetary)
     assert read.operator == operator
 
 
@@ -145,13 +145,73 @@ def test_negate_is_a_boolean(negate: Any) -> None:
 
 
 def test_what_is_not_accepted_is_told_what_is() -> None:
-    assert faults(group({"type": "user_property", "property": "plan"}, COUNT | {"filters": []})) == [
-        "$.conditions[0].type: must be one of event_count, recency, monetary",
+    assert faults(group({"type": "spent", "property": "plan"}, COUNT | {"filters": [], "limit": 1})) == [
         (
-            "$.conditions[1].filters: unknown key: event_count has type, event_type, operator, value, "
-            "one of window_days, window_hours, window_minutes, window_seconds, negate"
+            "$.conditions[0].type: must be one of event_count, recency, monetary, event_property, user_property, "
+            "event_sequence, segment_membership"
+        ),
+        "$.conditions[1].filters: must hold 1 to 100 filters, here are 0",
+        (
+            "$.conditions[1].limit: unknown key: event_count has type, event_type, operator, value, "
+            "one of window_days, window_hours, window_minutes, window_seconds, filters, negate"
         ),
     ]
+
+
+TEST: dict[str, Any] = {"type": "user_property", "property": "plan"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"operator": "eq"}, "$.conditions[0].value: is missing: a string, a number below 1e15 or a boolean"),
+        ({"operator": "eq", "value": []}, "$.conditions[0].value: must be a string, a number below 1e15 or a boolean"),
+        (
+            {"operator": "eq", "value": 1e15},
+            "$.conditions[0].value: must be a string, a number below 1e15 or a boolean",
+        ),
+        ({"operator": "lt", "value": True}, "$.conditions[0].value: must be a number below 1e15 or a string"),
+        ({"operator": "is_set", "value": 1}, "$.conditions[0].value: is_set takes none"),
+        (
+            {"operator": "in", "value": []},
+            "$.conditions[0].value: must hold 1 to 1000 strings, numbers or booleans, here are 0",
+        ),
+        (
+            {"operator": "in", "value": ["a", None]},
+            "$.conditions[0].value[1]: must be a string, a number below 1e15 or a boolean",
+        ),
+        ({"operator": "matches_regex", "value": "(a"}, "$.conditions[0].value: is not a pattern of RE2: missing ): (a"),
+        (
+            {"operator": "matches_regex", "value": "a" * 257},
+            "$.conditions[0].value: must be an RE2 pattern of at most 256 characters",
+        ),
+        *(
+            (
+                {"operator": "between", "value": value},
+                "$.conditions[0].value: must be a list [low, high] of two numbers or two strings, low not above high",
+            )
+            for value in ([2, 1], [1], [1, "2"], [True, True], ["2026-01-02", "2026-01-01"], 1)
+        ),
+    ],
+)
+def test_a_test_on_a_value_is_told_what_it_needs(keys: dict[str, Any], expected: str) -> None:
+    assert faults(group(TEST | keys)) == [expected]
+
+
+def test_faults_of_filters_and_steps_are_told_with_their_place() -> None:
+    step = {"event_type": "view", "filters": [{"property": "plan", "operator": "eq"}, 1], "within": 2}
+    raw = {"type": "event_sequence", "events": ["", step, {"filters": [TEST | {"operator": "is_set"}]}, 5]}
+    assert paths(group(raw | {"window_days": 1})) == [
+        "$.conditions[0].events[0]",
+        "$.conditions[0].events[1].filters[0].value",
+        "$.conditions[0].events[1].filters[1]",
+        "$.conditions[0].events[1].within",
+        "$.conditions[0].events[2].event_type",
+        "$.conditions[0].events[2].filters[0].type",
+        "$.conditions[0].events[3]",
+    ]
+    reference = {"type": "segment_membership", "segment_id": "7", "operator": "eq"}
+    assert paths(group(reference)) == ["$.conditions[0].segment_id", "$.conditions[0].operator"]
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from shared.domain.compiled_segment import Activation
 from shared.domain.definition import parse_definition
 from shared.domain.event import Event
 from shared.domain.fold import fold
-from shared.domain.plan import Activation, compile_plan
+from shared.domain.plan import compile_plan
 from shared.domain.user_state import Slots
 
 SECOND = 1_000_000
