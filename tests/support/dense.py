@@ -8,14 +8,16 @@ from shared.domain.event import Event
 from tests.support.oracle import SECOND
 from tests.support.strategies import START
 
+Json = dict[str, Any]
+
 _WINDOW = st.sampled_from(({"window_seconds": 2}, {"window_seconds": 3}, {"window_seconds": 3}))
 _NEGATE = st.sampled_from(({}, {}, {"negate": True}))
 _COMPARISONS = st.sampled_from(("eq", "neq", "gt", "gte", "lt", "lte"))
 
 
-def _condition(kind: str, *parts: st.SearchStrategy[dict[str, Any]], **keys: Any) -> st.SearchStrategy[dict[str, Any]]:
+def _condition(kind: str, *parts: st.SearchStrategy[Json], **keys: Any) -> st.SearchStrategy[Json]:
     drawn = st.fixed_dictionaries({"type": st.just(kind), "event_type": st.just("view"), **keys})
-    return st.tuples(drawn, _NEGATE, *parts).map(lambda pieces: {key: v for piece in pieces for key, v in piece.items()})
+    return st.tuples(drawn, _NEGATE, *parts).map(lambda some: {key: v for piece in some for key, v in piece.items()})
 
 
 _conditions = st.one_of(

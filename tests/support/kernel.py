@@ -22,7 +22,7 @@ def plan_of(definitions: Iterable[dict[str, Any]], sinces: Iterable[int] = ()) -
 
 
 def take_in(plan: Plan, state: UserState, event: Event) -> set[int]:
-    """One event, as the evaluator takes it in: once for each offset, repeats of an id dropped. The segments it names."""
+    """One event, as the evaluator takes it in: once for each offset, repeats dropped. The segments it names."""
     if event.offset <= state.applied_offset:
         return set()
     state.applied_offset = event.offset
