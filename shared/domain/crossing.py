@@ -1,4 +1,4 @@
-"""Which answers one more event may turn: those whose threshold the slot crosses, found without asking the others.
+"""Which answers one more event may turn: those whose threshold the slot passes, found without asking the others.
 
 For every slot the thresholds of all conditions over it lie sorted beside each other, so the cost of an event follows
 the slots it touches and the answers that turn, not the number of segments.
@@ -12,13 +12,14 @@ none is unsteady, and whoever asks it must ask again at every event.
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from shared.domain.aggregate import Aggregate
 from shared.domain.comparison import CountOperator
 from shared.domain.condition import EventCount, EventProperty, Gathering, Metric, Monetary, Recency, UserProperty
 from shared.domain.condition_verdict import ages_of
 from shared.domain.event import Event
+from shared.domain.newest_times import count_after
 from shared.domain.pairs import first_after
 from shared.domain.thresholds import INFINITE, is_unsteady
 from shared.domain.user_state import NEVER, Partial
@@ -27,11 +28,20 @@ from shared.domain.value_test import Scalar, scalar_of
 T = TypeVar("T")
 
 Add = Callable[[Partial, Event], None]
-Take = Callable[[Partial, Event, int], Iterable[T]]
-"""(partial, event, as_of) -> what to ask anew, some of it twice; the event is added to the partial in place."""
 
 
-def watching(aggregate: Aggregate, add: Add, watched: Sequence[tuple[Gathering, T]]) -> Take[T]:
+class Watch(NamedTuple, Generic[T]):
+    """What a slot tells of the conditions over it.
+
+    take: (partial, event, as_of) -> what to ask anew, some of it twice; the event is added to the partial in place.
+    reached: (partial, as_of) -> what hangs on thresholds of numbers, or on values, that are reached; some of it twice.
+    """
+
+    take: Callable[[Partial, Event, int], Iterable[T]]
+    reached: Callable[[Partial, int], Iterable[T]]
+
+
+def watching(aggregate: Aggregate, add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
     """The verb `add` of a slot, which tells besides whose answers may have turned.
 
     Args:
@@ -40,44 +50,68 @@ def watching(aggregate: Aggregate, add: Add, watched: Sequence[tuple[Gathering, 
         watched: conditions over the slot, put in thresholds, each with what depends on it.
     """
     if not watched:
-        return _silent(add)
-    conditions = _Conditions(watched)
-    takers: dict[str, Callable[[Add, _Conditions[T]], Take[T]]] = {
-        "count": _count,
-        "times": _times,
-        "newest": _newest,
-        "totals": _totals,
-        "pairs": _pairs,
-        "value": _value,
-        "sequence": _sequence,
-    }
-    return takers[aggregate.kind](add, conditions)
+        return Watch(_silent(add), _nothing)
+    return _WATCHES[aggregate.kind](add, watched)
 
 
-class _Conditions(Generic[T]):
-    """All conditions over one slot."""
-
-    def __init__(self, watched: Sequence[tuple[Gathering, T]]) -> None:
-        self.watched = watched
-        self.everyone: Sequence[T] = tuple(dict.fromkeys(dependent for _, dependent in watched))
-
-
-class _Thresholds(Generic[T]):
+class Thresholds(Generic[T]):
     """Thresholds of a number, each with what turns when the number passes from below it to it or above."""
 
-    def __init__(self, dependents: dict[int, list[T]]) -> None:
-        self._positions = sorted(dependents)
-        self._dependents = [dependents[position] for position in self._positions]
+    def __init__(self) -> None:
+        self._dependents: dict[int, list[T]] = defaultdict(list)
+        self._positions: list[int] = []
+        self._ascending: list[list[T]] = []
+
+    def put(self, position: int, dependent: T) -> None:
+        """Add one, before any question."""
+        self._dependents[position].append(dependent)
+
+    def sort(self) -> None:
+        """To be called after the last `put`."""
+        self._positions = sorted(self._dependents)
+        self._ascending = [self._dependents[position] for position in self._positions]
+
+    def at(self, number: int) -> Iterable[T]:
+        """What turns when the number comes to this one from the integer below."""
+        return self._dependents.get(number, ())
 
     def between(self, one: int, other: int) -> Iterable[T]:
         """What turns when the number goes from one to the other."""
-        positions = self._positions
-        first, last = bisect_right(positions, one), bisect_right(positions, other)
-        if first == last:
-            return ()
-        if last < first:
-            first, last = last, first
-        return [dependent for dependents in self._dependents[first:last] for dependent in dependents]
+        first, last = bisect_right(self._positions, one), bisect_right(self._positions, other)
+        return () if first == last else self._gathered(min(first, last), max(first, last))
+
+    def up_to(self, number: int | None) -> Iterable[T]:
+        """What has turned; of a number that is not known, everything."""
+        return self._gathered(0, len(self._positions) if number is None else bisect_right(self._positions, number))
+
+    def _gathered(self, first: int, last: int) -> Iterable[T]:
+        return [dependent for dependents in self._ascending[first:last] for dependent in dependents]
+
+
+Read = Callable[[Partial, int], int | None]
+"""(partial, as_of) -> a number of it; None when answers that rest on it may turn earlier than they would have."""
+Readings = list[tuple[Read, Thresholds[T]]]
+
+
+def _readings(thresholds: dict[Any, Thresholds[T]], read: Callable[[Any], Read]) -> Readings[T]:
+    for each in thresholds.values():
+        each.sort()
+    return [(read(key), each) for key, each in thresholds.items()]
+
+
+def _reached(readings: Readings[T]) -> Callable[[Partial, int], Iterable[T]]:
+    def reached(partial: Partial, as_of: int) -> Iterable[T]:
+        return [dependent for read, thresholds in readings for dependent in thresholds.up_to(read(partial, as_of))]
+
+    return reached
+
+
+def _everyone(watched: Sequence[tuple[Gathering, T]]) -> Sequence[T]:
+    return tuple(dict.fromkeys(dependent for _, dependent in watched))
+
+
+def _nothing(_partial: Partial, _as_of: int) -> Iterable[T]:
+    return ()
 
 
 def _steps(operator: CountOperator, threshold: int) -> tuple[int, ...]:
@@ -89,7 +123,7 @@ def _steps(operator: CountOperator, threshold: int) -> tuple[int, ...]:
     return (threshold, threshold + 1)
 
 
-def _silent(add: Add) -> Take[T]:
+def _silent(add: Add) -> Callable[[Partial, Event, int], Iterable[T]]:
     def take(partial: Partial, event: Event, _as_of: int) -> Iterable[T]:
         add(partial, event)
         return ()
@@ -97,32 +131,31 @@ def _silent(add: Add) -> Take[T]:
     return take
 
 
-def _count(add: Add, conditions: _Conditions[T]) -> Take[T]:
-    turning: dict[int, list[T]] = defaultdict(list)
-    for condition, dependent in conditions.watched:
+def _count(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
+    thresholds = Thresholds[T]()
+    for condition, dependent in watched:
         if isinstance(condition, EventCount):
             for step in _steps(condition.operator, condition.value):
-                turning[step].append(dependent)
-    turning = dict(turning)
+                thresholds.put(step, dependent)
+    readings = _readings({None: thresholds}, lambda _: lambda partial, _as_of: partial[0])
 
     def take(partial: Partial, event: Event, _as_of: int) -> Iterable[T]:
         before = partial[0]
         add(partial, event)
         count = partial[0]
-        return () if count == before else turning.get(count, ())
+        return () if count == before else thresholds.at(count)
 
-    return take
+    return Watch(take, _reached(readings))
 
 
-def _times(add: Add, conditions: _Conditions[T]) -> Take[T]:
-    by_window: dict[int, dict[int, list[T]]] = defaultdict(lambda: defaultdict(list))
-    for condition, dependent in conditions.watched:
-        if not isinstance(condition, EventCount) or condition.window_us is None:
-            continue
-        for step in _steps(condition.operator, condition.value):
-            by_window[condition.window_us][step].append(dependent)
-    windows = [(window, dict(turning)) for window, turning in by_window.items()]
-    everyone = conditions.everyone
+def _times(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
+    by_window: dict[int, Thresholds[T]] = defaultdict(Thresholds)
+    for condition, dependent in watched:
+        if isinstance(condition, EventCount) and condition.window_us is not None:
+            for step in _steps(condition.operator, condition.value):
+                by_window[condition.window_us].put(step, dependent)
+    readings = _readings(by_window, lambda window: lambda partial, as_of: count_after(partial, as_of - window))
+    windows, everyone = [(window, thresholds.at) for window, thresholds in by_window.items()], _everyone(watched)
 
     def take(partial: Partial, event: Event, as_of: int) -> Iterable[T]:
         add(partial, event)
@@ -130,25 +163,28 @@ def _times(add: Add, conditions: _Conditions[T]) -> Take[T]:
             return everyone  # in buckets more than one may come or go
         kept, time = len(partial), event.occurred_at
         crossed: Iterable[T] = ()
-        for window, turning in windows:
+        for window, at in windows:
             edge = as_of - window
             if time > edge:
-                turned = turning.get(kept - bisect_right(partial, edge, 1))
-                if turned is not None:
+                # one that a filter keeps out asks once too often
+                turned = at(kept - bisect_right(partial, edge, 1))
+                if turned:
                     crossed = [*crossed, *turned]
         return crossed
 
-    return take
+    return Watch(take, _reached(readings))
 
 
-def _newest(add: Add, conditions: _Conditions[T]) -> Take[T]:
-    turning: dict[int, list[T]] = defaultdict(list)
-    for condition, dependent in conditions.watched:
+def _newest(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
+    ages, youngest = Thresholds[T](), NEVER
+    for condition, dependent in watched:
         if isinstance(condition, Recency):
             for age in ages_of(condition):
                 if 0 < age < NEVER:
-                    turning[age].append(dependent)
-    ages, everyone, youngest = _Thresholds(turning), conditions.everyone, min(turning)
+                    ages.put(age, dependent)
+                    youngest = min(youngest, age)
+    ages.sort()
+    everyone = _everyone(watched)
 
     def take(partial: Partial, event: Event, as_of: int) -> Iterable[T]:
         before = partial[0]
@@ -158,7 +194,7 @@ def _newest(add: Add, conditions: _Conditions[T]) -> Take[T]:
         age = as_of - before
         return ages.between(age, as_of - partial[0]) if age >= youngest else ()
 
-    return take
+    return Watch(take, _nothing)
 
 
 def _twofold(condition: Monetary) -> tuple[int, ...]:
@@ -168,38 +204,31 @@ def _twofold(condition: Monetary) -> tuple[int, ...]:
     )
 
 
-_OF_TOTALS: dict[Metric, Callable[[Partial], int]] = {
-    "sum": lambda totals: 2 * totals[1],
-    "max": lambda totals: 2 * totals[2],
-    "min": lambda totals: 2 * totals[3],
-    "avg": lambda totals: 2 * (totals[1] // totals[0]) + (totals[1] % totals[0] > 0),
+_OF_TOTALS: dict[Metric, Read] = {
+    "sum": lambda totals, _as_of: 2 * totals[1],
+    "max": lambda totals, _as_of: 2 * totals[2] if totals[0] else -2 * INFINITE,
+    "min": lambda totals, _as_of: 2 * totals[3] if totals[0] else 2 * INFINITE,
+    "avg": lambda totals, _as_of: 2 * (totals[1] // totals[0]) + (totals[1] % totals[0] > 0) if totals[0] else 0,
 }
 """The metrics twofold; what lies between two integers counts as the odd number there."""
 
 
-def _totals(add: Add, conditions: _Conditions[T]) -> Take[T]:
-    turning: dict[Metric, dict[int, list[T]]] = defaultdict(lambda: defaultdict(list))
-    for condition, dependent in conditions.watched:
+def _totals(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
+    by_metric: dict[Metric, Thresholds[T]] = defaultdict(Thresholds)
+    for condition, dependent in watched:
         if isinstance(condition, Monetary):
             for step in _twofold(condition):
-                turning[condition.metric][step].append(dependent)
-    metrics = [(_OF_TOTALS[metric], _Thresholds(steps)) for metric, steps in turning.items()]
-    everyone = conditions.everyone
+                by_metric[condition.metric].put(step, dependent)
+    readings, everyone = _readings(by_metric, _OF_TOTALS.__getitem__), _everyone(watched)
+    compared = _compared(add, readings)
 
-    def take(partial: Partial, event: Event, _as_of: int) -> Iterable[T]:
-        count = partial[0]
-        if not count:
-            add(partial, event)
-            return everyone if partial[0] else ()
-        before = [read(partial) for read, _ in metrics]
+    def take(partial: Partial, event: Event, as_of: int) -> Iterable[T]:
+        if partial[0]:
+            return compared(partial, event, as_of)
         add(partial, event)
-        crossed: list[T] = []
-        if partial[0] != count:
-            for number, (read, thresholds) in zip(before, metrics, strict=True):
-                crossed += thresholds.between(number, read(partial))
-        return crossed
+        return everyone if partial[0] else ()
 
-    return take
+    return Watch(take, _reached(readings))
 
 
 _OF_VALUES: dict[Metric, Callable[[list[int]], int | None]] = {
@@ -207,48 +236,48 @@ _OF_VALUES: dict[Metric, Callable[[list[int]], int | None]] = {
     "max": lambda values: 2 * max(values, default=-2 * INFINITE),
     "min": lambda values: 2 * min(values, default=2 * INFINITE),
 }
-"""The metrics twofold; None when the answer may turn earlier than it would have."""
 
 
-def _pairs(add: Add, conditions: _Conditions[T]) -> Take[T]:
-    turning: dict[tuple[int, Metric], dict[int, list[T]]] = defaultdict(lambda: defaultdict(list))
-    for condition, dependent in conditions.watched:
+def _pairs(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
+    by_window: dict[tuple[int, Metric], Thresholds[T]] = defaultdict(Thresholds)
+    for condition, dependent in watched:
         if isinstance(condition, Monetary) and condition.window_us is not None and not is_unsteady(condition):
             for step in _twofold(condition):
-                turning[condition.window_us, condition.metric][step].append(dependent)
-    metrics = [
-        (
-            window,
-            _OF_VALUES[metric],
-            _Thresholds(steps),
-            list(dict.fromkeys(d for step in steps.values() for d in step)),
-        )
-        for (window, metric), steps in turning.items()
-    ]
-    everyone = conditions.everyone
+                by_window[condition.window_us, condition.metric].put(step, dependent)
 
+    def read(key: tuple[int, Metric]) -> Read:
+        window, of_values = key[0], _OF_VALUES[key[1]]
+
+        def read_window(partial: Partial, as_of: int) -> int | None:
+            # in buckets numbers may move to a later instant
+            return None if partial[0] else of_values(partial[first_after(partial, as_of - window) + 1 :: 2])
+
+        return read_window
+
+    readings = _readings(by_window, read)
+    return Watch(_compared(add, readings), _reached(readings))
+
+
+def _compared(add: Add, readings: Readings[T]) -> Callable[[Partial, Event, int], Iterable[T]]:
     def take(partial: Partial, event: Event, as_of: int) -> Iterable[T]:
-        before = [read(_values_after(partial, as_of - window)) for window, read, _, _ in metrics]
+        before = [read(partial, as_of) for read, _ in readings]
         add(partial, event)
-        if partial[0]:
-            return everyone  # in buckets numbers may move to a later instant
         crossed: list[T] = []
-        for number, (window, read, thresholds, all_of_them) in zip(before, metrics, strict=True):
-            now = read(_values_after(partial, as_of - window))
-            crossed += all_of_them if now is None or number is None else thresholds.between(number, now)
+        for then, (read, thresholds) in zip(before, readings, strict=True):
+            now = read(partial, as_of)
+            if then is None or now is None:
+                crossed += thresholds.up_to(None)
+            elif then != now:
+                crossed += thresholds.between(then, now)
         return crossed
 
     return take
 
 
-def _values_after(partial: Partial, edge: int) -> list[int]:
-    return partial[first_after(partial, edge) + 1 :: 2]
-
-
-def _value(add: Add, conditions: _Conditions[T]) -> Take[T]:
+def _value(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
     by_value: dict[Scalar | None, list[T]] = defaultdict(list)
     others: list[T] = []
-    for condition, dependent in conditions.watched:
+    for condition, dependent in watched:
         if not isinstance(condition, EventProperty | UserProperty):
             continue
         if condition.test.operator in ("eq", "in"):
@@ -256,7 +285,7 @@ def _value(add: Add, conditions: _Conditions[T]) -> Take[T]:
                 by_value[operand].append(dependent)
         else:
             others.append(dependent)
-    by_value = dict(by_value)
+    having = dict(by_value).get
 
     def take(partial: Partial, event: Event, _as_of: int) -> Iterable[T]:
         before = partial[2]
@@ -264,17 +293,28 @@ def _value(add: Add, conditions: _Conditions[T]) -> Take[T]:
         now = partial[2]
         if before is now or (type(before) is type(now) is str and before == now):
             return ()
-        return [*others, *by_value.get(scalar_of(before), ()), *by_value.get(scalar_of(now), ())]
+        return [*others, *having(scalar_of(before), ()), *having(scalar_of(now), ())]
 
-    return take
+    return Watch(take, lambda partial, _as_of: having(scalar_of(partial[2]), ()))
 
 
-def _sequence(add: Add, conditions: _Conditions[T]) -> Take[T]:
-    everyone = conditions.everyone
+def _sequence(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
+    everyone = _everyone(watched)
 
     def take(partial: Partial, event: Event, _as_of: int) -> Iterable[T]:
         before = partial[0]
         add(partial, event)
         return () if partial[0] == before else everyone
 
-    return take
+    return Watch(take, _nothing)
+
+
+_WATCHES: dict[str, Callable[[Add, Sequence[tuple[Gathering, Any]]], Watch[Any]]] = {
+    "count": _count,
+    "times": _times,
+    "newest": _newest,
+    "totals": _totals,
+    "pairs": _pairs,
+    "value": _value,
+    "sequence": _sequence,
+}
