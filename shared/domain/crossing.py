@@ -21,9 +21,10 @@ from shared.domain.condition_verdict import ages_of
 from shared.domain.event import Event
 from shared.domain.newest_times import count_after
 from shared.domain.pairs import first_after
+from shared.domain.sorted_thresholds import SortedThresholds
 from shared.domain.thresholds import INFINITE, is_unsteady
 from shared.domain.user_state import NEVER, Partial
-from shared.domain.value_test import Scalar, scalar_of
+from shared.domain.value_test import Scalar, ValueTest, compile_test, scalar_of
 
 T = TypeVar("T")
 
@@ -54,56 +55,33 @@ def watching(aggregate: Aggregate, add: Add, watched: Sequence[tuple[Gathering, 
     return _WATCHES[aggregate.kind](add, watched)
 
 
-class Thresholds(Generic[T]):
-    """Thresholds of a number, each with what turns when the number passes from below it to it or above."""
-
-    def __init__(self) -> None:
-        self._dependents: dict[int, list[T]] = defaultdict(list)
-        self._positions: list[int] = []
-        self._ascending: list[list[T]] = []
-
-    def put(self, position: int, dependent: T) -> None:
-        """Add one, before any question."""
-        self._dependents[position].append(dependent)
-
-    def sort(self) -> None:
-        """To be called after the last `put`."""
-        self._positions = sorted(self._dependents)
-        self._ascending = [self._dependents[position] for position in self._positions]
-
-    def at(self, number: int) -> Iterable[T]:
-        """What turns when the number comes to this one from the integer below."""
-        return self._dependents.get(number, ())
-
-    def between(self, one: int, other: int) -> Iterable[T]:
-        """What turns when the number goes from one to the other."""
-        first, last = bisect_right(self._positions, one), bisect_right(self._positions, other)
-        return () if first == last else self._gathered(min(first, last), max(first, last))
-
-    def up_to(self, number: int | None) -> Iterable[T]:
-        """What has turned; of a number that is not known, everything."""
-        return self._gathered(0, len(self._positions) if number is None else bisect_right(self._positions, number))
-
-    def _gathered(self, first: int, last: int) -> Iterable[T]:
-        return [dependent for dependents in self._ascending[first:last] for dependent in dependents]
+Read = Callable[[Partial, int], list[int | None]]
+"""(partial, as_of) -> numbers of it; None where answers may turn earlier than they would have."""
 
 
-Read = Callable[[Partial, int], int | None]
-"""(partial, as_of) -> a number of it; None when answers that rest on it may turn earlier than they would have."""
-Readings = list[tuple[Read, Thresholds[T]]]
-
-
-def _readings(thresholds: dict[Any, Thresholds[T]], read: Callable[[Any], Read]) -> Readings[T]:
-    for each in thresholds.values():
-        each.sort()
-    return [(read(key), each) for key, each in thresholds.items()]
-
-
-def _reached(readings: Readings[T]) -> Callable[[Partial, int], Iterable[T]]:
+def _reached(read: Read, thresholds: Sequence[SortedThresholds[T]]) -> Callable[[Partial, int], Iterable[T]]:
     def reached(partial: Partial, as_of: int) -> Iterable[T]:
-        return [dependent for read, thresholds in readings for dependent in thresholds.up_to(read(partial, as_of))]
+        numbers = zip(thresholds, read(partial, as_of), strict=True)
+        return [dependent for each, number in numbers for dependent in each.up_to(number)]
 
     return reached
+
+
+def _compared(add: Add, read: Read, thresholds: Sequence[SortedThresholds[T]]) -> Watch[T]:
+    """What is passed between the numbers before and after the event."""
+
+    def take(partial: Partial, event: Event, as_of: int) -> Iterable[T]:
+        before = read(partial, as_of)
+        add(partial, event)
+        crossed: list[T] = []
+        for each, then, now in zip(thresholds, before, read(partial, as_of), strict=True):
+            if then is None or now is None:
+                crossed += each.up_to(None)
+            elif then != now:
+                crossed += each.between(then, now)
+        return crossed
+
+    return Watch(take, _reached(read, thresholds))
 
 
 def _everyone(watched: Sequence[tuple[Gathering, T]]) -> Sequence[T]:
@@ -132,12 +110,12 @@ def _silent(add: Add) -> Callable[[Partial, Event, int], Iterable[T]]:
 
 
 def _count(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
-    thresholds = Thresholds[T]()
+    thresholds = SortedThresholds[T]()
     for condition, dependent in watched:
         if isinstance(condition, EventCount):
             for step in _steps(condition.operator, condition.value):
                 thresholds.put(step, dependent)
-    readings = _readings({None: thresholds}, lambda _: lambda partial, _as_of: partial[0])
+    thresholds.sort()
 
     def take(partial: Partial, event: Event, _as_of: int) -> Iterable[T]:
         before = partial[0]
@@ -145,17 +123,16 @@ def _count(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
         count = partial[0]
         return () if count == before else thresholds.at(count)
 
-    return Watch(take, _reached(readings))
+    return Watch(take, _reached(lambda partial, _as_of: [partial[0]], [thresholds]))
 
 
 def _times(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
-    by_window: dict[int, Thresholds[T]] = defaultdict(Thresholds)
+    by_window: dict[int, SortedThresholds[T]] = defaultdict(SortedThresholds)
     for condition, dependent in watched:
         if isinstance(condition, EventCount) and condition.window_us is not None:
             for step in _steps(condition.operator, condition.value):
                 by_window[condition.window_us].put(step, dependent)
-    readings = _readings(by_window, lambda window: lambda partial, as_of: count_after(partial, as_of - window))
-    windows, everyone = [(window, thresholds.at) for window, thresholds in by_window.items()], _everyone(watched)
+    windows, everyone = [(window, each.sort().at) for window, each in by_window.items()], _everyone(watched)
 
     def take(partial: Partial, event: Event, as_of: int) -> Iterable[T]:
         add(partial, event)
@@ -172,11 +149,14 @@ def _times(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
                     crossed = [*crossed, *turned]
         return crossed
 
-    return Watch(take, _reached(readings))
+    def read(partial: Partial, as_of: int) -> list[int | None]:
+        return [count_after(partial, as_of - window) for window, _ in windows]
+
+    return Watch(take, _reached(read, list(by_window.values())))
 
 
 def _newest(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
-    ages, youngest = Thresholds[T](), NEVER
+    ages, youngest = SortedThresholds[T](), NEVER
     for condition, dependent in watched:
         if isinstance(condition, Recency):
             for age in ages_of(condition):
@@ -204,88 +184,69 @@ def _twofold(condition: Monetary) -> tuple[int, ...]:
     )
 
 
-_OF_TOTALS: dict[Metric, Read] = {
-    "sum": lambda totals, _as_of: 2 * totals[1],
-    "max": lambda totals, _as_of: 2 * totals[2] if totals[0] else -2 * INFINITE,
-    "min": lambda totals, _as_of: 2 * totals[3] if totals[0] else 2 * INFINITE,
-    "avg": lambda totals, _as_of: 2 * (totals[1] // totals[0]) + (totals[1] % totals[0] > 0) if totals[0] else 0,
+_NONE = 2 * INFINITE
+"""Beyond every threshold: where there is no number, there is no least and no greatest."""
+
+_OF_TOTALS: dict[Metric, Callable[[Partial], int]] = {
+    "sum": lambda totals: 2 * totals[1],
+    "max": lambda totals: 2 * (totals[2] if totals[0] else -_NONE),
+    "min": lambda totals: 2 * (totals[3] if totals[0] else _NONE),
+    "avg": lambda totals: 2 * (totals[1] // totals[0]) + (totals[1] % totals[0] > 0) if totals[0] else 0,
 }
 """The metrics twofold; what lies between two integers counts as the odd number there."""
 
 
 def _totals(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
-    by_metric: dict[Metric, Thresholds[T]] = defaultdict(Thresholds)
+    by_metric: dict[Metric, SortedThresholds[T]] = defaultdict(SortedThresholds)
     for condition, dependent in watched:
         if isinstance(condition, Monetary):
             for step in _twofold(condition):
                 by_metric[condition.metric].put(step, dependent)
-    readings, everyone = _readings(by_metric, _OF_TOTALS.__getitem__), _everyone(watched)
-    compared = _compared(add, readings)
-
-    def take(partial: Partial, event: Event, as_of: int) -> Iterable[T]:
-        if partial[0]:
-            return compared(partial, event, as_of)
-        add(partial, event)
-        return everyone if partial[0] else ()
-
-    return Watch(take, _reached(readings))
+    metrics = [_OF_TOTALS[metric] for metric in by_metric]
+    thresholds = [each.sort() for each in by_metric.values()]
+    return _compared(add, lambda partial, _as_of: [of_totals(partial) for of_totals in metrics], thresholds)
 
 
 _OF_VALUES: dict[Metric, Callable[[list[int]], int | None]] = {
     "sum": lambda values: 2 * sum(values) if not values or min(values) >= 0 else None,
-    "max": lambda values: 2 * max(values, default=-2 * INFINITE),
-    "min": lambda values: 2 * min(values, default=2 * INFINITE),
+    "max": lambda values: 2 * max(values, default=-_NONE),
+    "min": lambda values: 2 * min(values, default=_NONE),
 }
 
 
 def _pairs(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
-    by_window: dict[tuple[int, Metric], Thresholds[T]] = defaultdict(Thresholds)
+    by_window: dict[int, dict[Metric, SortedThresholds[T]]] = defaultdict(lambda: defaultdict(SortedThresholds))
     for condition, dependent in watched:
         if isinstance(condition, Monetary) and condition.window_us is not None and not is_unsteady(condition):
             for step in _twofold(condition):
-                by_window[condition.window_us, condition.metric].put(step, dependent)
+                by_window[condition.window_us][condition.metric].put(step, dependent)
+    windows = [(window, [_OF_VALUES[metric] for metric in metrics]) for window, metrics in by_window.items()]
+    thresholds = [each.sort() for metrics in by_window.values() for each in metrics.values()]
 
-    def read(key: tuple[int, Metric]) -> Read:
-        window, of_values = key[0], _OF_VALUES[key[1]]
+    def read(partial: Partial, as_of: int) -> list[int | None]:
+        if partial[0]:
+            return [None] * len(thresholds)  # in buckets numbers may move to a later instant
+        numbers: list[int | None] = []
+        for window, metrics in windows:
+            values = partial[first_after(partial, as_of - window) + 1 :: 2]
+            numbers += [of_values(values) for of_values in metrics]
+        return numbers
 
-        def read_window(partial: Partial, as_of: int) -> int | None:
-            # in buckets numbers may move to a later instant
-            return None if partial[0] else of_values(partial[first_after(partial, as_of - window) + 1 :: 2])
-
-        return read_window
-
-    readings = _readings(by_window, read)
-    return Watch(_compared(add, readings), _reached(readings))
-
-
-def _compared(add: Add, readings: Readings[T]) -> Callable[[Partial, Event, int], Iterable[T]]:
-    def take(partial: Partial, event: Event, as_of: int) -> Iterable[T]:
-        before = [read(partial, as_of) for read, _ in readings]
-        add(partial, event)
-        crossed: list[T] = []
-        for then, (read, thresholds) in zip(before, readings, strict=True):
-            now = read(partial, as_of)
-            if then is None or now is None:
-                crossed += thresholds.up_to(None)
-            elif then != now:
-                crossed += thresholds.between(then, now)
-        return crossed
-
-    return take
+    return _compared(add, read, thresholds)
 
 
 def _value(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
     by_value: dict[Scalar | None, list[T]] = defaultdict(list)
-    others: list[T] = []
+    by_test: dict[ValueTest, list[T]] = defaultdict(list)
     for condition, dependent in watched:
-        if not isinstance(condition, EventProperty | UserProperty):
-            continue
-        if condition.test.operator in ("eq", "in"):
-            for operand in condition.test.operands:
-                by_value[operand].append(dependent)
-        else:
-            others.append(dependent)
+        if isinstance(condition, EventProperty | UserProperty):
+            if condition.test.operator in ("eq", "in"):
+                for operand in condition.test.operands:
+                    by_value[operand].append(dependent)
+            else:
+                by_test[condition.test].append(dependent)
     having = dict(by_value).get
+    tests = [(compile_test(test), dependents) for test, dependents in by_test.items()]
 
     def take(partial: Partial, event: Event, _as_of: int) -> Iterable[T]:
         before = partial[2]
@@ -293,9 +254,17 @@ def _value(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
         now = partial[2]
         if before is now or (type(before) is type(now) is str and before == now):
             return ()
-        return [*others, *having(scalar_of(before), ()), *having(scalar_of(now), ())]
+        crossed = [*having(scalar_of(before), ()), *having(scalar_of(now), ())]
+        for holds, dependents in tests:
+            if holds(before) is not holds(now):
+                crossed += dependents
+        return crossed
 
-    return Watch(take, lambda partial, _as_of: having(scalar_of(partial[2]), ()))
+    def reached(partial: Partial, _as_of: int) -> Iterable[T]:
+        value = partial[2]
+        return [*having(scalar_of(value), ()), *(d for holds, some in tests if holds(value) for d in some)]
+
+    return Watch(take, reached)
 
 
 def _sequence(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
@@ -306,7 +275,7 @@ def _sequence(add: Add, watched: Sequence[tuple[Gathering, T]]) -> Watch[T]:
         add(partial, event)
         return () if partial[0] == before else everyone
 
-    return Watch(take, _nothing)
+    return Watch(take, lambda partial, _as_of: everyone if partial[0] else ())
 
 
 _WATCHES: dict[str, Callable[[Add, Sequence[tuple[Gathering, Any]]], Watch[Any]]] = {

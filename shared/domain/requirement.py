@@ -14,6 +14,7 @@ from shared.domain.condition import (
     Definition,
     EventCount,
     EventProperty,
+    EventSequence,
     Gathering,
     Group,
     Item,
@@ -23,8 +24,8 @@ from shared.domain.condition import (
 )
 from shared.domain.thresholds import in_thresholds
 
-_OF_VALUES = 0.5
-"""The rarity of a value, of which nothing is known."""
+_UNKNOWN = 0.5
+"""The rarity of values and sequences, of which nothing can be told."""
 
 
 def requirements(definitions: Mapping[int, Definition]) -> dict[int, Gathering]:
@@ -44,8 +45,8 @@ def requirements(definitions: Mapping[int, Definition]) -> dict[int, Gathering]:
 
     def rarity(condition: Gathering) -> float:
         number, height = _threshold(condition)
-        if isinstance(condition, EventProperty | UserProperty):
-            return _OF_VALUES
+        if isinstance(condition, EventProperty | UserProperty | EventSequence):
+            return _UNKNOWN
         return bisect_left(heights[number], height) / len(heights[number])
 
     return {segment_id: max(conditions, key=rarity) for segment_id, conditions in required.items() if conditions}
@@ -68,7 +69,7 @@ def _conjuncts(item: Item) -> Iterator[Condition]:
 
 
 def _is_false_of_nothing(condition: Gathering) -> bool:
-    """Whether it is a threshold of a number, or a value, that a user without events is below, or has not."""
+    """Whether it is false of a user without events, and stays so for ever if none of its own come."""
     match condition:
         case EventCount(operator="gte" | "gt" | "eq", negate=False):
             return condition.value > 0 or condition.operator == "gt"
@@ -77,7 +78,9 @@ def _is_false_of_nothing(condition: Gathering) -> bool:
         case Monetary(metric="max", operator="gte" | "gt", negate=False):
             return True
         case EventProperty(negate=False) | UserProperty(negate=False):
-            return condition.test.operator in ("eq", "in")
+            return condition.test.operator != "is_not_set"
+        case EventSequence(negate=False):
+            return True
     return False
 
 
