@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from shared.domain.ages import ages_of
 from shared.domain.aggregate import NOTHING
 from shared.domain.bucket import ALWAYS_EXACT
 from shared.domain.comparison import COMPARE, newest_needed
@@ -181,16 +182,8 @@ def _exactly(key: str, needed: int, window: int, *, inside: bool) -> Verdict:
 
 
 def _recency(condition: Recency, key: str) -> Verdict:
-    """With age = as_of - newest: true in one stretch of ages, [begin, end)."""
-    window, unit, negate = condition.window_us, condition.unit_us, condition.negate
-    units = window // unit
-    begin, end = {
-        "lt": (0, window),
-        "lte": (0, window + 1),
-        "gt": (window + 1, NEVER),
-        "gte": (window, NEVER),
-        "eq": (units * unit, (units + 1) * unit),
-    }[condition.operator]
+    begin, end = ages_of(condition)
+    negate = condition.negate
     inside, outside = not negate, (negate, NEVER)
 
     def verdict(slots: Slots, as_of: int) -> tuple[bool, int]:
