@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from shared.domain.definition import MAX_DEPTH, MAX_ITEMS
+from shared.domain.definition import MAX_CONDITIONS, MAX_DEPTH, MAX_ITEMS
 
 MAX_CHAIN = 20
 """Segments that refer to each other one after the other, both ends counted: each is asked within the one before."""
@@ -20,12 +20,12 @@ class Reference(NamedTuple):
 
 
 def references_in(raw: object) -> list[Reference]:
-    """The references of a definition as it was written, in their order.
+    """The references of a definition as it was written, in their order; no more than a definition may hold.
 
     Args:
         raw: the decoded JSON of a definition, which may have faults: what is no reference is passed over.
     """
-    return _of_group(raw, "$", 1)
+    return _of_group(raw, "$", 1)[:MAX_CONDITIONS]
 
 
 def circle(edges: Edges, segment_id: int, refers_to: Collection[int]) -> tuple[int, ...]:
