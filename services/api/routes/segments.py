@@ -38,7 +38,10 @@ async def list_segments(
 
 @router.post("/api/segments/", status_code=201, response_model=schemas.SavedSegment)
 async def create_segment(wiring: WiringOf, caller: CallerOf, body: schemas.NewSegmentBody) -> Response:
-    """A new segment; a definition makes version 1. Saving never computes."""
+    """A new segment; a definition makes version 1. Saving never computes.
+
+    Segments that a definition refers to must be the tenant's. `warnings` say what is worth knowing of it.
+    """
     change = _change(caller, body)
     async with wiring.database.begin() as work:
         saved = await use_cases.create(work, caller, change)
@@ -59,7 +62,8 @@ async def change_segment(
 ) -> Response:
     """Change some fields; a definition that differs makes a new version. Saving never computes.
 
-    The new version answers from its own compute on, and counts the events that arrive after that.
+    409 if the segment would refer to itself, directly or by others. The new version answers from its own compute on,
+    and counts the events that arrive after that.
     """
     return await _changed(wiring, caller, segment_id, _change(caller, body))
 
