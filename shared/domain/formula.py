@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple, assert_never
 
 import msgspec
 
-from shared.domain.ages import ages_of
 from shared.domain.condition import (
     PROPERTIES_EVENT,
     EventCount,
@@ -28,6 +27,7 @@ from shared.domain.condition import (
     SegmentMembership,
     UserProperty,
 )
+from shared.domain.condition_verdict import ages_of
 from shared.domain.spans import ALL, INFINITY, NATURAL, NOTHING, Spans, compared_with, complement, intersection
 from shared.domain.user_state import NEVER
 from shared.domain.value_choice import Wanted, normal, some_payload_passes

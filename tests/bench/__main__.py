@@ -1,4 +1,4 @@
-"""`python -m tests.bench [evaluator|recovery|latency ...]`: prints the tables and writes the figures to bench.json."""
+"""`python -m tests.bench [evaluator|segments|recovery|latency ...]`: prints tables, writes bench.json."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.installation import ROOT
-from tests.bench import beside, evaluator, latency, recovery
+from tests.bench import beside, evaluator, latency, recovery, segments
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -17,7 +17,7 @@ def main() -> None:
     """Each benchmark on servers of its own, one after the other."""
     options = _options()
     found: dict[str, Any] = {}
-    for name in options.names or ["evaluator", "recovery", "latency"]:
+    for name in options.names or ["evaluator", "segments", "recovery", "latency"]:
         found[name] = _BENCHMARKS[name](options)
     RESULT.write_text(json.dumps(found, indent=1))
     print(f"written to {RESULT}")
@@ -28,7 +28,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", choices=["", *_BENCHMARKS], default="", metavar="name", help="default: all")
     parser.add_argument("--rate", type=int, default=latency.RATE, help="latency: events a second")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="latency: measured in turn with another one")
-    parser.add_argument("--rounds", type=int, default=beside.ROUNDS, help="with --beside")
+    parser.add_argument("--rounds", type=int, default=beside.ROUNDS, help="segments, and with --beside")
+    parser.add_argument("--events", type=int, default=segments.EVENTS, help="segments: of each size in a round")
+    parser.add_argument("--sizes", type=int, nargs="+", default=segments.SIZES, help="segments: so many of them")
     return parser.parse_args()
 
 
@@ -36,6 +38,13 @@ def _evaluator(_: argparse.Namespace) -> Any:
     with running_servers() as servers:
         found = evaluator.measure(servers.kafka_bootstrap_servers, servers.redis_url)
     print(evaluator.table(found), flush=True)
+    return found
+
+
+def _segments(options: argparse.Namespace) -> Any:
+    with running_servers() as servers:
+        found = segments.measure(*servers[:2], options.rounds, options.events, options.sizes)
+    print(segments.table(found), flush=True)
     return found
 
 
@@ -57,7 +66,7 @@ def _latency(options: argparse.Namespace) -> Any:
     return found
 
 
-_BENCHMARKS = {"evaluator": _evaluator, "recovery": _recovery, "latency": _latency}
+_BENCHMARKS = {"evaluator": _evaluator, "segments": _segments, "recovery": _recovery, "latency": _latency}
 
 
 if __name__ == "__main__":

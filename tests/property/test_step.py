@@ -11,27 +11,29 @@ from hypothesis import strategies as st
 from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
-from services.evaluator.transition import Outcome, packed
+from services.evaluator.transition import LEAD_US, Outcome, packed
 from services.evaluator.user import User
 from shared.contracts.change import Change, decode_change
 from shared.contracts.redis_keys import SOFT, unpack_records
 from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState, decode_state
 from tests.support import oracle
-from tests.support.strategies import definitions, logs
+from tests.support.strategies import definitions, families, logs, sharing_conditions
 from tests.support.stream import is_member
 
 KEY = b"1\0u"
-served = st.lists(definitions, min_size=1, max_size=3)
+alone = sharing_conditions.map(lambda items: [{"logic": "AND", "conditions": [item]} for item in items])
+served = st.one_of(st.lists(definitions, min_size=1, max_size=3), alone, families())
 
 
 class Evaluated:
     """One user of one partition, with some segments."""
 
     def __init__(self, followed: list[dict[str, Any]]) -> None:
-        self.definitions = dict(enumerate(followed, 1))
+        known = dict(enumerate(followed, 1))
+        self.definitions = {n: oracle.with_references(definition, known) for n, definition in known.items()}
         self.table = StateTable(0)
-        for segment_id, definition in self.definitions.items():
+        for segment_id, definition in known.items():
             version = PlanVersion(1, definition, 0)
             self.table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, 1, segment_id, 1, version, None, False, True))
         self.table.compile()
@@ -43,6 +45,10 @@ class Evaluated:
         self.log: list[Event] = []
 
     def take(self, event: Event) -> None:
+        """The next event; now and then the user is read from its stored form first."""
+        if event.offset % 5 == 4:
+            stored = decode_state(self.user.encode(0))
+            self.user = self.table.live[KEY] = User(KEY, 1, "u", stored)
         out = Outcome(self.table)
         self.step._fold_event(out, self.user, event, event.received_at)
         self._publish(out)
@@ -82,7 +88,7 @@ class Evaluated:
             record = records.get(segment_id)
             if record is None:
                 assert not truth
-                assert turn == NEVER
+                assert turn == NEVER or self.user.state.wake_at <= turn - LEAD_US  # it will be told in time
                 continue
             assert is_member(record, as_of) is truth
             assert record.turns_at <= turn  # an end is told too early only as soft

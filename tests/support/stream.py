@@ -1,6 +1,7 @@
 """Feeding an evaluator through Kafka, and reading back all that it wrote: log, changelog, changes, Redis."""
 
 import copy
+import itertools
 import json
 import random
 import time
@@ -40,7 +41,8 @@ class Stream:
         self._events_topic = events_topic
         self.redis: Any = Redis.from_url(redis_url)
         self.producer: Producer = Producer(producer_config(kafka_bootstrap_servers, 4 * 1_048_576) | {"log_level": 0})
-        self._outbox_id = 0
+        self.tenant = TENANT
+        self._outbox_ids = itertools.count(1)
         self._own: Sequence[int] = range(partitions)
         self._group = Consumer(self._client(GROUP))
 
@@ -66,10 +68,11 @@ class Stream:
         event_type: str,
         payload: dict[str, Any] | None = None,
         *,
-        tenant: int = TENANT,
+        tenant: int | None = None,
         **fields: Any,
     ) -> None:
-        """Queue one event as any producer would."""
+        """Queue one event as any producer would; `tenant`: of another than ours."""
+        tenant = tenant or self.tenant
         value = {"tenant": tenant, "user_id": user_id, "event_type": event_type, "payload": payload or {}} | fields
         while True:
             try:
@@ -114,11 +117,11 @@ class Stream:
         deleted: bool = False,
     ) -> int:
         """Send a command as the relay does: one copy to every partition. Returns its outbox id."""
-        self._outbox_id += 1
+        outbox_id = next(self._outbox_ids)
         command = Command(
-            tenant=TENANT,
+            tenant=self.tenant,
             segment_id=segment_id,
-            outbox_id=self._outbox_id,
+            outbox_id=outbox_id,
             serving=None if serving is None else VersionWish(version, serving),
             computing=None if computing is None else VersionWish(computing_version, computing),
             deleted=deleted,
@@ -126,7 +129,7 @@ class Stream:
         for partition in range(self.partitions):
             self.producer.produce(COMMANDS, encode_command(command), command_key(segment_id), partition)
         self.flush()
-        return self._outbox_id
+        return outbox_id
 
     def activate(self, definitions: dict[int, dict[str, Any]], within_s: float = 30) -> None:
         """Serve these definitions; waits until every partition has switched."""
@@ -149,6 +152,12 @@ class Stream:
         part = copy.copy(self)
         part._own = [partition]
         return part
+
+    def of(self, tenant: int) -> Self:
+        """The same stream for another tenant's events, wishes and lookups."""
+        other = copy.copy(self)
+        other.tenant = tenant
+        return other
 
     def read(self, topic: str, partitions: int) -> Iterator[Message]:
         """All committed messages of a topic, partition by partition in order."""
@@ -235,13 +244,13 @@ class Stream:
 
     def lookup(self, user_id: str, partition: int) -> Iterable[redis_keys.MembershipRecord]:
         """A user's packed records."""
-        value = self.redis.get(redis_keys.user_key(partition, TENANT, user_id))
+        value = self.redis.get(redis_keys.user_key(partition, self.tenant, user_id))
         return list(redis_keys.unpack_records(value)) if value else []
 
     def memberships(self, as_of: int) -> Membership:
         """Who is in which segment at `as_of`, by the users' packed values."""
         found: Membership = {}
-        for key in self.redis.scan_iter(match="*:user:*", count=5_000):
+        for key in self.redis.scan_iter(match=f"*:user:{self.tenant}:*", count=5_000):
             user_id = key.split(b":", 3)[3].decode()
             for record in redis_keys.unpack_records(self.redis.get(key)):
                 if is_member(record, as_of):
@@ -251,7 +260,7 @@ class Stream:
     def member_sets(self) -> Membership:
         """Who is in which segment by the sorted sets."""
         found: Membership = {}
-        for key in self.redis.scan_iter(match="*:members:*", count=5_000):
+        for key in self.redis.scan_iter(match=f"*:members:{self.tenant}:*", count=5_000):
             found.setdefault(int(key.split(b":")[3]), set()).update(m.decode() for m in self.redis.zrange(key, 0, -1))
         return found
 
