@@ -62,6 +62,19 @@ class Segment(BaseModel):
     updated_at: str
 
 
+class DefinitionWarning(BaseModel):
+    """Something worth knowing of a definition, never an error; `path` is a JSON path, `$` the whole definition."""
+
+    path: str
+    message: str
+
+
+class SavedSegment(Segment):
+    """A segment after a change. `warnings` are about the definition that the request gave."""
+
+    warnings: list[DefinitionWarning]
+
+
 class Version(BaseModel):
     """One saved definition of a segment."""
 

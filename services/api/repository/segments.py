@@ -94,7 +94,7 @@ class SegmentRepository:
         await self._connection.execute(update(segments).where(segments.c.id == segment_id).values(**values))
 
     async def add_version(
-        self, segment_id: int, version: int, definition: dict[str, Any], fingerprint: str, created_by: str
+        self, segment_id: int, version: int, definition: dict[str, Any], fingerprint: str, meaning: str, created_by: str
     ) -> None:
         """Save a definition as the newest version of a segment that the caller has locked."""
         await self._connection.execute(
@@ -103,6 +103,7 @@ class SegmentRepository:
                 version=version,
                 definition=definition,
                 fingerprint=fingerprint,
+                meaning=meaning,
                 created_by=created_by,
             )
         )
