@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from services.evaluator.state_records import PartitionRecord, PlanVersion, SegmentRecord, UserHead, segment_id_of
-from services.evaluator.tenant_plan import TenantPlan
 from services.evaluator.user import User
 from shared.contracts.keys import split_user_key
 from shared.contracts.topics import CHANGELOG_MAX_BYTES
 from shared.domain.compiled_segment import Activation
 from shared.domain.condition import Definition
 from shared.domain.definition import parse_definition
+from shared.domain.plan import Plan, compile_plan
 from shared.domain.user_state import NEVER, UserState, decode_state
 
 STATE_MAX_BYTES = CHANGELOG_MAX_BYTES - 65_536
@@ -39,7 +39,7 @@ class StateTable:
         self.forgotten_ids = 0
         self.record = PartitionRecord()
         self.segments: dict[int, SegmentRecord] = {}
-        self.plans: dict[int, TenantPlan] = {}
+        self.plans: dict[int, Plan] = {}
         self.next_offset = 0
         self.pub = 0
         self._wakes: list[tuple[int, bytes]] = []
@@ -129,7 +129,7 @@ class StateTable:
     def compile(self) -> None:
         """Compile the plans of the tenants whose segments changed."""
         for tenant in self._uncompiled:
-            self.plans[tenant] = TenantPlan(self._activations(tenant))
+            self.plans[tenant] = compile_plan(self._activations(tenant))
         self._uncompiled.clear()
 
     def _activations(self, tenant: int) -> Iterator[Activation]:

@@ -3,21 +3,19 @@
 Pure but for the table it works on: the clock is the broker's append time, and nothing here waits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from services.evaluator.records import Record
 from services.evaluator.state_table import StateTable
-from services.evaluator.tenant_plan import TenantPlan, Touched
-from services.evaluator.transition import LEAD_US, Outcome, advance, settle, withdraw
+from services.evaluator.transition import Outcome, advance, settle, withdraw
 from services.evaluator.user import User
 from shared.contracts.event import EventMessage, decode_event, to_event
 from shared.contracts.keys import partition_of, user_key
-from shared.contracts.redis_keys import SOFT
 from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
-from shared.domain.fold import MAX_EVENT_IDS, fold, is_repeat
-from shared.domain.user_state import NEVER, UserState
+from shared.domain.fold import MAX_EVENT_IDS, fold, fold_and_watch, is_repeat
+from shared.domain.user_state import UserState
 
 EVALUATIONS_AT_ONCE = 4
 """A user with more events than this among the records taken in together, and more numbers in its lists than LONG, is
@@ -63,7 +61,7 @@ class Step:
                 self._fold_event(out, user, event, clock)
         table.record.clock = clock
         for user, segments in self._postponed.values():
-            self._evaluate(out, user, segments.values(), user.state.as_of)
+            self._evaluate(out, user, segments, user.state.as_of)
         self._postponed.clear()
         return dead
 
@@ -87,10 +85,10 @@ class Step:
                 reason = "deleted" if table.segments[segment_id].deleted else "deactivated"
                 withdraw(out, user, segment_id, as_of, reason)  # type: ignore[arg-type] # a Reason, both
             else:
-                settle(out, user, segment, segment.verdict(user.state.slots, as_of), as_of, "computed")
+                settle(out, user, segment, as_of, "computed")
         user.state.as_of = as_of
         if plan is not None:
-            stale = user.state.slots.keys() - plan.plan.slot_keys
+            stale = user.state.slots.keys() - plan.slots.keys()
             for slot in stale:
                 del user.state.slots[slot]
         table.dirty[key] = None
@@ -109,19 +107,21 @@ class Step:
         # the ids count from the first event on, whether a segment is followed yet or not
         if (event.event_id is not None and self._is_repeat(state, event)) or plan is None:
             return
-        touched = plan.touched.get(event.event_type, plan.other)
-        if touched is not None:
-            fold(touched.plan, state.slots, event)
-            if user.settled & touched.bit and user.settled_plan is plan and touched.grew(state.slots):
-                return
-            if self._is_dear(user):
-                _, postponed = self._postponed.setdefault(user.key, (user, {}))
-                postponed.update((segment.segment_id, segment) for segment in touched.plan.segments)
-                return
-            self._evaluate(out, user, touched.plan.segments, as_of)
-            self._note_settled(user, plan, touched)
+        touched = plan.by_event_type.get(event.event_type, plan.other)
         if is_new:
-            self._evaluate(out, user, plan.segments.values(), as_of)
+            fold(touched, state.slots, event)
+            self._evaluate(out, user, plan.segments, as_of)
+        elif touched.slots:
+            if self._is_dear(user):
+                fold(touched, state.slots, event)
+                self._postponed.setdefault(user.key, (user, {}))[1].update(touched.segments)
+                return
+            asked = fold_and_watch(touched, state.slots, event, as_of)
+            for segment_id in user.restless:
+                if (segment := touched.segments.get(segment_id)) is not None:
+                    asked[segment_id] = segment
+            if asked:
+                self._evaluate(out, user, asked, as_of)
 
     def _is_dear(self, user: User) -> bool:
         """Whether the user has had its share of these records, and another evaluation goes over long lists."""
@@ -139,29 +139,9 @@ class Step:
             self._table.forgotten_ids += 1
         return repeat
 
-    def _evaluate(self, out: Outcome, user: User, segments: Iterable[CompiledSegment], as_of: int) -> None:
-        slots, memberships = user.state.slots, user.state.memberships
-        told = as_of + LEAD_US
-        for segment in segments:
-            member, recheck_at = segment.verdict(slots, as_of)
-            membership = memberships.get(segment.segment_id)
-            if membership is not None and membership.member is member:
-                # known already, or an end that moves out further than the soft one that Redis knows
-                turns_at = membership.turns_at
-                if turns_at == recheck_at or (membership.flags & SOFT and told < turns_at < recheck_at):
-                    continue
-            settle(out, user, segment, (member, recheck_at), as_of, "event")
-
-    def _note_settled(self, user: User, plan: TenantPlan, touched: Touched) -> None:
-        memberships, growing = user.state.memberships, plan.growing
-        for segment_id, *_ in touched.plan.segments:
-            membership = memberships.get(segment_id)
-            if segment_id not in growing or membership is None or not membership.member:
-                return
-            if not membership.flags & SOFT and membership.turns_at != NEVER:
-                return
-        user.settled = touched.bit | (user.settled if user.settled_plan is plan else 0)
-        user.settled_plan = plan
+    def _evaluate(self, out: Outcome, user: User, segments: dict[int, CompiledSegment], as_of: int) -> None:
+        for segment in segments.values():
+            settle(out, user, segment, as_of, "event")
 
     def _new_user(self, record: Record, message: EventMessage) -> User:
         key = user_key(message.tenant, message.user_id)

@@ -3,12 +3,14 @@
 Pure: values in, values out. `Outcome` gathers what a batch, a sweep or a walk has to publish.
 """
 
+from typing import NamedTuple
+
 from services.evaluator.state_table import StateTable
-from services.evaluator.tenant_plan import TenantPlan
 from services.evaluator.user import User
 from shared.contracts.change import Change, Reason, change_id, encode_change
 from shared.contracts.redis_keys import COMING, SOFT, pack_flat
 from shared.domain.compiled_segment import CompiledSegment
+from shared.domain.plan import Plan
 from shared.domain.user_state import NEVER, Membership
 
 LEAD_US = 60_000_000
@@ -35,33 +37,39 @@ class Outcome:
         user.memberships_changed()
 
 
-def settle(
-    out: Outcome, user: User, segment: CompiledSegment, verdict: tuple[bool, int], as_of: int, reason: Reason
-) -> None:
-    """Take in the verdict on one segment at `as_of` (microseconds): turn the membership, or keep its end up to date."""
-    member, recheck_at = verdict
+class Outlook(NamedTuple):
+    """A verdict, and until when events that turn no condition leave its answer as it is; not after `turns_at`."""
+
+    member: bool
+    turns_at: int
+    steady_until: int
+
+
+def settle(out: Outcome, user: User, segment: CompiledSegment, as_of: int, reason: Reason) -> None:
+    """Ask for one segment at `as_of` (microseconds): turn the membership, or keep its end up to date."""
+    outlook = _outlook(segment, user, as_of)
     memberships = user.state.memberships
     membership = memberships.get(segment.segment_id)
     if membership is None:
-        if not member and recheck_at == NEVER:
+        if not outlook.member and outlook.steady_until == NEVER:
             return
         membership = memberships[segment.segment_id] = _outsider(segment.version, out.table.record.generation)
     if membership.version != segment.version:
         membership.version = segment.version
         user.memberships_changed()
-    if member != membership.member:
+    if outlook.member != membership.member:
         _turn(out, user, segment.segment_id, membership, as_of, reason)
-        _set_end(membership, recheck_at, as_of)
-    elif recheck_at != membership.recheck_at and _end_must_be_told(membership, recheck_at, as_of):
-        _set_end(membership, recheck_at, as_of)
-        out.redis_changes(user)
-    if recheck_at < membership.recheck_at:
+        _set_end(membership, outlook, as_of)
+    elif not _is_told(membership, outlook, as_of):
+        _tell_end(out, user, membership, outlook, as_of)
+    if outlook.steady_until < membership.recheck_at:
         user.memberships_changed()
-    membership.recheck_at = recheck_at
+    membership.recheck_at = outlook.steady_until
+    user.note_restless(segment.segment_id, membership)
     out.table.wake_by(user, _wake_at(membership))
 
 
-def advance(out: Outcome, plan: TenantPlan | None, user: User, until: int) -> None:
+def advance(out: Outcome, plan: Plan | None, user: User, until: int) -> None:
     """Let time pass for one user up to `until`: every turn at its own instant, soft ends made exact."""
     memberships = user.state.memberships
     while (due := min((m.recheck_at for m in memberships.values()), default=NEVER)) <= until:
@@ -72,7 +80,7 @@ def advance(out: Outcome, plan: TenantPlan | None, user: User, until: int) -> No
             if segment is None:  # followed no longer: the walk of its command takes the user out
                 membership.recheck_at = NEVER
             else:
-                settle(out, user, segment, segment.verdict(user.state.slots, due), due, "time")
+                settle(out, user, segment, due, "time")
     for segment_id, membership in memberships.items():
         if not membership.flags & SOFT or membership.turns_at - LEAD_US > until:
             continue
@@ -81,9 +89,10 @@ def advance(out: Outcome, plan: TenantPlan | None, user: User, until: int) -> No
             membership.recheck_at, membership.flags = NEVER, membership.flags & ~SOFT
         else:
             # evaluated anew: events since may have moved the end out without a note
-            _, membership.recheck_at = segment.verdict(user.state.slots, until)
-            _set_end(membership, membership.recheck_at, until)
-            out.redis_changes(user)
+            outlook = _outlook(segment, user, until)
+            membership.recheck_at = outlook.steady_until
+            _tell_end(out, user, membership, outlook, until)
+            user.note_restless(segment_id, membership)
     user.state.as_of = max(user.state.as_of, until)
     user.state.wake_at = NEVER
     out.table.wake_by(user, min(map(_wake_at, memberships.values()), default=NEVER))
@@ -95,7 +104,7 @@ def withdraw(out: Outcome, user: User, segment_id: int, as_of: int, reason: Reas
     membership = user.state.memberships.get(segment_id)
     if membership is None:
         return
-    known_to_redis = membership.member or membership.flags & COMING
+    known_to_redis = is_in_redis(membership)
     if membership.member:
         _turn(out, user, segment_id, membership, as_of, reason)
     membership.recheck_at = membership.turns_at = NEVER
@@ -104,15 +113,21 @@ def withdraw(out: Outcome, user: User, segment_id: int, as_of: int, reason: Reas
         out.redis_changes(user)
     if reason == "deleted":  # ids of segments are never used again, so neither are those of its changes
         del user.state.memberships[segment_id]
+    user.note_restless(segment_id, membership)
     user.memberships_changed()
     out.table.dirty[user.key] = None
+
+
+def is_in_redis(membership: Membership) -> bool:
+    """Whether Redis holds a record of it: a member's, or one of an entry to come."""
+    return membership.member or membership.flags & COMING != 0
 
 
 def packed(user: User) -> bytes:
     """The value Redis shall hold for the user; empty when it shall hold none."""
     records: list[int] = []
     for segment_id, m in sorted(user.state.memberships.items()):
-        if m.member or m.flags & COMING:
+        if is_in_redis(m):
             records += (segment_id, m.entered_at, m.turns_at, m.flags)
     return pack_flat(records)
 
@@ -167,19 +182,37 @@ def _turn(out: Outcome, user: User, segment_id: int, membership: Membership, as_
     out.redis_changes(user)
 
 
-def _end_must_be_told(membership: Membership, recheck_at: int, as_of: int) -> bool:
-    """Whether Redis would mislead without a new end; a soft end that is still far off says enough."""
-    if recheck_at > membership.turns_at:
-        return not membership.flags & SOFT or membership.turns_at - as_of <= LEAD_US
-    return recheck_at < membership.turns_at
+def _outlook(segment: CompiledSegment, user: User, as_of: int) -> Outlook:
+    slots = user.state.slots
+    member, turns_at = segment.verdict(slots, as_of)
+    return Outlook(member, turns_at, turns_at if segment.steady is segment.verdict else segment.steady(slots, as_of)[1])
 
 
-def _set_end(membership: Membership, recheck_at: int, as_of: int) -> None:
+def _is_told(membership: Membership, outlook: Outlook, as_of: int) -> bool:
+    """Whether Redis does not mislead: a soft end still far off, and not later than the true one, says enough."""
+    if membership.flags & SOFT:
+        return as_of + LEAD_US < membership.turns_at <= outlook.steady_until
+    return membership.turns_at == outlook.turns_at
+
+
+def _tell_end(out: Outcome, user: User, membership: Membership, outlook: Outlook, as_of: int) -> None:
+    was_known = is_in_redis(membership)
+    _set_end(membership, outlook, as_of)
+    if was_known or is_in_redis(membership):
+        out.redis_changes(user)
+    else:
+        user.memberships_changed()
+
+
+def _set_end(membership: Membership, outlook: Outlook, as_of: int) -> None:
     """What Redis shall know: the end (or, with COMING, the begin), exactly when it is near, soft when it is far."""
-    membership.turns_at = recheck_at
-    membership.flags = 0 if membership.member or recheck_at == NEVER else COMING
-    if recheck_at - as_of > LEAD_US and recheck_at != NEVER:
+    _, turns_at, steady_until = outlook
+    membership.flags = 0 if membership.member or turns_at == NEVER else COMING
+    if steady_until != NEVER and steady_until - as_of > LEAD_US:
+        membership.turns_at = steady_until
         membership.flags |= SOFT
+    else:
+        membership.turns_at = turns_at
 
 
 def _wake_at(membership: Membership) -> int:

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from services.evaluator.tenant_plan import TenantPlan
-from shared.domain.user_state import UserState, encode_state
+from shared.contracts.redis_keys import SOFT
+from shared.domain.user_state import NEVER, Membership, UserState, encode_state
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -11,19 +11,18 @@ _encode = msgspec.msgpack.Encoder().encode
 class User:
     """A user's state with the key it lies under.
 
-    `settled`: the event types (bits of `settled_plan.touched`) whose events need no evaluation for this user: all
-    segments they touch only grow, and Redis knows the user as a member whose end is soft or never comes. Their
-    `recheck_at` then stays earlier than the true one, which only means looking once too often. `evaluations`: how
-    often the user was evaluated in the step's `round`.
+    `restless`: the segments that every event that touches them must ask anew, because an end that Redis knows exactly
+    may move, or the answer is steady for a short while only. Of the others an event that crosses no threshold changes
+    nothing that anybody can see; their `recheck_at` then stays earlier than the true one, which only means looking
+    once too often. `evaluations`: how many of the user's events there were in the step's `round`.
     """
 
     __slots__ = (
         "_memberships",
         "evaluations",
         "key",
+        "restless",
         "round",
-        "settled",
-        "settled_plan",
         "state",
         "tenant",
         "user_id",
@@ -31,15 +30,20 @@ class User:
 
     def __init__(self, key: bytes, tenant: int, user_id: str, state: UserState) -> None:
         self.key, self.tenant, self.user_id, self.state = key, tenant, user_id, state
-        self.settled = 0
-        self.settled_plan: TenantPlan | None = None
+        self.restless = {n for n, membership in state.memberships.items() if _is_restless(membership)}
         self._memberships: msgspec.Raw | None = None
         self.round = self.evaluations = 0
 
     def memberships_changed(self) -> None:
         """To be called when a membership changed in anything but a later `recheck_at`."""
-        self.settled = 0
         self._memberships = None
+
+    def note_restless(self, segment_id: int, membership: Membership) -> None:
+        """To be called when a membership's end or `recheck_at` changed."""
+        if _is_restless(membership):
+            self.restless.add(segment_id)
+        else:
+            self.restless.discard(segment_id)
 
     def encode(self, epoch: int) -> bytes:
         """The stored form of the state, stamped with the owner's epoch.
@@ -68,3 +72,7 @@ class User:
             )
         except OverflowError:  # integers of more than 64 bits
             return encode_state(state)
+
+
+def _is_restless(membership: Membership) -> bool:
+    return not membership.flags & SOFT and membership.recheck_at != NEVER

@@ -8,10 +8,10 @@ import msgspec
 from services.evaluator.changelog import ChangelogWriter
 from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
 from services.evaluator.state_table import StateTable
-from services.evaluator.tenant_plan import TenantPlan
 from shared.contracts.command import Command, VersionWish
 from shared.contracts.progress import Progress
 from shared.domain.errors import InvalidDefinition
+from shared.domain.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Walk:
         self.position = 0
 
 
-def with_dependents(plan: TenantPlan | None, segment_ids: set[int]) -> set[int]:
+def with_dependents(plan: Plan | None, segment_ids: set[int]) -> set[int]:
     """The segments whose answers a new wish for these may change: they, and the serving ones that refer to them.
 
     `plan` is the one with the new wish. One that serves no longer is still named by those that refer to it; nothing

@@ -4,7 +4,7 @@ What a segment refers to is asked at the same instant, by the same verdicts, so 
 order of evaluation matters.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -12,13 +12,13 @@ from typing import NamedTuple
 import msgspec
 
 from shared.domain.aggregate import Aggregate, aggregate_of
-from shared.domain.condition import Definition, EventTypes, event_types, gathering, references
+from shared.domain.condition import Definition, EventTypes, Gathering, event_types, gathering, references
 from shared.domain.condition_verdict import Verdict
 from shared.domain.evaluate import Answers, Sources, answers_of
 from shared.domain.user_state import Slots
 
 Memo = dict[tuple[int, int], tuple[bool, int]]
-"""(segment id, instant) -> its verdict on the user that is looked at."""
+"""(number of a verdict, instant) -> what it says of the user that is looked at."""
 
 
 class Activation(msgspec.Struct, frozen=True):
@@ -38,13 +38,16 @@ class Activation(msgspec.Struct, frozen=True):
 class CompiledSegment(NamedTuple):
     """A serving version; `verdict(slots, as_of)` -> (member, recheck_at) of a known user.
 
-    event_types: of the events that may change its answer, or that of a segment it refers to. refers_to: the ids of
-    these segments, and of those they refer to.
+    steady: as `Answers.steady`; the same object as `verdict` where both always say the same. conditions: all that its
+    answer rests on with the keys of their slots, those of the segments it refers to included. event_types: of the
+    events that may change its answer. refers_to: the ids of the segments it refers to, and of those they refer to.
     """
 
     segment_id: int
     version: int
     verdict: Verdict
+    steady: Verdict
+    conditions: tuple[tuple[Gathering, str], ...]
     event_types: EventTypes
     refers_to: frozenset[int] = frozenset()
 
@@ -67,17 +70,19 @@ def compile_segments(serving: Iterable[Activation]) -> dict[int, CompiledSegment
         for other in wanted:
             if other in activations:
                 visit(other)
-        conditions = gathering(activation.definition)
-        keys = {condition: slot_key(aggregate_of(condition), activation.since) for condition in conditions}
         others = [compiled[other] for other in wanted if other in compiled]
-        types = reduce(or_, (*map(event_types, conditions), *(other.event_types for other in others)), EventTypes())
-        remembered = {
-            other.segment_id: _remembered(other.segment_id, answers[other.segment_id], memo) for other in others
-        }
-        own = answers[segment_id] = answers_of(activation.definition, Sources(keys, remembered))
-        verdict = _forgetting(own.verdict, memo) if others else own.verdict
-        refers_to = frozenset(wanted).union(*(other.refers_to for other in others))
-        compiled[segment_id] = CompiledSegment(segment_id, activation.version, verdict, types, refers_to)
+        keys = {c: slot_key(aggregate_of(c), activation.since) for c in gathering(activation.definition)}
+        known = {other.segment_id: _remembered(answers[other.segment_id], memo) for other in others}
+        own = answers[segment_id] = answers_of(activation.definition, Sources(keys, known))
+        compiled[segment_id] = CompiledSegment(
+            segment_id,
+            activation.version,
+            verdict := _forgetting(own.verdict, memo) if others else own.verdict,
+            verdict if own.steady is own.verdict else _forgetting(own.steady, memo) if others else own.steady,
+            tuple(dict.fromkeys([*keys.items(), *(pair for other in others for pair in other.conditions)])),
+            reduce(or_, (*map(event_types, keys), *(other.event_types for other in others)), EventTypes()),
+            frozenset(wanted).union(*(other.refers_to for other in others)),
+        )
 
     order = list(activations)
     for segment_id in order:
@@ -86,20 +91,27 @@ def compile_segments(serving: Iterable[Activation]) -> dict[int, CompiledSegment
     return {segment_id: compiled[segment_id] for segment_id in order}
 
 
-def _remembered(segment_id: int, answers: Answers, memo: Memo) -> Answers:
+def _remembered(answers: Answers, memo: Memo) -> Answers:
     """The answers, given once for each instant however many refer to the segment."""
-    verdict = answers.verdict
+    verdict = _once(answers.verdict, memo)
+    return Answers(
+        verdict, verdict if answers.steady is answers.verdict else _once(answers.steady, memo), answers.turns
+    )
+
+
+def _once(verdict: Verdict, memo: Memo) -> Verdict:
+    number = id(verdict)
 
     def remembered(slots: Slots, as_of: int) -> tuple[bool, int]:
-        found = memo.get((segment_id, as_of))
+        found = memo.get((number, as_of))
         if found is None:
-            found = memo[segment_id, as_of] = verdict(slots, as_of)
+            found = memo[number, as_of] = verdict(slots, as_of)
         return found
 
-    return Answers(remembered, answers.turns)
+    return remembered
 
 
-def _forgetting(verdict: Callable[[Slots, int], tuple[bool, int]], memo: Memo) -> Verdict:
+def _forgetting(verdict: Verdict, memo: Memo) -> Verdict:
     """The verdict for callers from outside: what is remembered holds for one call."""
 
     def forgetting(slots: Slots, as_of: int) -> tuple[bool, int]:

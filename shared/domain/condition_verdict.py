@@ -180,17 +180,22 @@ def _exactly(key: str, needed: int, window: int, *, inside: bool) -> Verdict:
     return verdict
 
 
-def _recency(condition: Recency, key: str) -> Verdict:
-    """With age = as_of - newest: true in one stretch of ages, [begin, end)."""
-    window, unit, negate = condition.window_us, condition.unit_us, condition.negate
+def ages_of(condition: Recency) -> tuple[int, int]:
+    """The ages (as_of - newest, us) at which the comparison is true: begin <= age < end; no end is NEVER."""
+    window, unit = condition.window_us, condition.unit_us
     units = window // unit
-    begin, end = {
+    return {
         "lt": (0, window),
         "lte": (0, window + 1),
         "gt": (window + 1, NEVER),
         "gte": (window, NEVER),
         "eq": (units * unit, (units + 1) * unit),
     }[condition.operator]
+
+
+def _recency(condition: Recency, key: str) -> Verdict:
+    negate = condition.negate
+    begin, end = ages_of(condition)
     inside, outside = not negate, (negate, NEVER)
 
     def verdict(slots: Slots, as_of: int) -> tuple[bool, int]:

@@ -11,9 +11,15 @@ from shared.domain.user_state import NEVER, Slots
 
 
 class Answers(NamedTuple):
-    """What another segment says: asked for at one instant, or for all instants to come."""
+    """What a definition says: asked for at one instant, or for all instants to come.
+
+    steady: (slots, as_of) -> (member, until): the answer, and how long it holds however conditions that do not decide
+    it now may turn; `until` is not after the turn that `verdict` tells. Until then an event that turns no condition
+    leaves the answer as it is.
+    """
 
     verdict: Verdict
+    steady: Verdict
     turns: Turns
 
 
@@ -33,32 +39,74 @@ _PATIENCE = 2
 
 
 def answers_of(item: Item, sources: Sources) -> Answers:
-    """The answers of a definition, for those that refer to its segment."""
-    return Answers(compile_verdict(item, sources), lambda slots, as_of: _turns(item, sources, slots, as_of))
-
-
-def compile_verdict(item: Item, sources: Sources) -> Verdict:
-    """The verdict of a definition or a part of it, `negate` included."""
+    """The answers of a definition or a part of it, `negate` included."""
     if isinstance(item, SegmentMembership):
         return _membership(item, sources)
     if not isinstance(item, Group):
-        return condition_verdict(item, sources.keys[item])
-    children = tuple(compile_verdict(child, sources) for child in item.conditions)
+        verdict = condition_verdict(item, sources.keys[item])
+        return Answers(verdict, verdict, condition_turns(item, sources.keys[item]))
+    children = tuple(answers_of(child, sources) for child in item.conditions)
     if len(children) == 1:
         return _negated(children[0]) if item.negate else children[0]
-    # AND is decided by one false child, OR by one true child
-    return _group(item, children, decisive=item.logic == "OR", sources=sources)
+    return Answers(_group_verdict(item, children), _group_steady(item, children), _group_turns(item, children))
 
 
-def _negated(child: Verdict) -> Verdict:
-    def verdict(slots: Slots, as_of: int) -> tuple[bool, int]:
-        member, recheck_at = child(slots, as_of)
-        return not member, recheck_at
+def _negated(answers: Answers) -> Answers:
+    def turned(child: Verdict) -> Verdict:
+        def verdict(slots: Slots, as_of: int) -> tuple[bool, int]:
+            member, turns_at = child(slots, as_of)
+            return not member, turns_at
 
-    return verdict
+        return verdict
+
+    def turns(slots: Slots, as_of: int) -> tuple[bool, list[int]]:
+        start, instants = answers.turns(slots, as_of)
+        return not start, instants
+
+    verdict = turned(answers.verdict)
+    return Answers(verdict, verdict if answers.steady is answers.verdict else turned(answers.steady), turns)
 
 
-def _group(group: Group, children: tuple[Verdict, ...], *, decisive: bool, sources: Sources) -> Verdict:
+def _membership(condition: SegmentMembership, sources: Sources) -> Answers:
+    turned = (condition.operator == "not_in") is not condition.negate
+    answers = sources.segments.get(condition.segment_id)
+    if answers is not None:
+        return _negated(answers) if turned else answers
+
+    def nobody(_slots: Slots, _as_of: int) -> tuple[bool, int]:
+        return turned, NEVER
+
+    return Answers(nobody, nobody, lambda _slots, _as_of: (turned, []))
+
+
+def _decisive(group: Group) -> bool:
+    """The answer of one child that decides the group: AND is decided by one false child, OR by one true child."""
+    return group.logic == "OR"
+
+
+def _group_steady(group: Group, children: tuple[Answers, ...]) -> Verdict:
+    decisive, steadies = _decisive(group), [child.steady for child in children]
+    decided, undecided = decisive is not group.negate, (not decisive) is not group.negate
+
+    def steady(slots: Slots, as_of: int) -> tuple[bool, int]:
+        first, last = NEVER, 0
+        for child in steadies:
+            answer, until = child(slots, as_of)
+            if answer is decisive:
+                last = max(last, until)
+            else:
+                first = min(first, until)
+        return (decided, last) if last else (undecided, first)
+
+    return steady
+
+
+def _group_verdict(group: Group, children: tuple[Answers, ...]) -> Verdict:
+    decisive, verdicts, all_turns = (
+        _decisive(group),
+        [child.verdict for child in children],
+        _group_turns(group, children),
+    )
     decided, undecided = decisive is not group.negate, (not decisive) is not group.negate
     for_ever = (decided, NEVER)
 
@@ -66,7 +114,7 @@ def _group(group: Group, children: tuple[Verdict, ...], *, decisive: bool, sourc
         at = as_of
         for _ in range(_PATIENCE):
             first, last = NEVER, 0
-            for child in children:
+            for child in verdicts:
                 answer, turns = child(slots, at)
                 if answer is decisive:
                     if turns == NEVER:
@@ -80,44 +128,29 @@ def _group(group: Group, children: tuple[Verdict, ...], *, decisive: bool, sourc
                 return (undecided, first) if at == as_of else (decided, at)
             # until `last` one child decides without a break
             at = last
-        return decided, _first_turn(group, sources, slots, as_of)
+        return decided, next(iter(all_turns(slots, as_of)[1]), NEVER)
 
     return verdict
 
 
-def _membership(condition: SegmentMembership, sources: Sources) -> Verdict:
-    answers = sources.segments.get(condition.segment_id)
-    turned = (condition.operator == "not_in") is not condition.negate
-    if answers is None:
-        return lambda _slots, _as_of: (turned, NEVER)
-    return _negated(answers.verdict) if turned else answers.verdict
+def _group_turns(group: Group, children: tuple[Answers, ...]) -> Turns:
+    decisive = _decisive(group)
 
+    def turns(slots: Slots, as_of: int) -> tuple[bool, list[int]]:
+        lines = [child.turns(slots, as_of) for child in children]
+        answers = [answer for answer, _ in lines]
+        deciding = sum(answer is decisive for answer in answers)
+        start = now = (decisive if deciding else not decisive) is not group.negate
+        instants = []
+        together = sorted((instant, index) for index, (_, line) in enumerate(lines) for instant in line)
+        for instant, same in groupby(together, key=itemgetter(0)):
+            for _, index in same:
+                answers[index] = not answers[index]
+                deciding += 1 if answers[index] is decisive else -1
+            answer = (decisive if deciding else not decisive) is not group.negate
+            if answer is not now:
+                instants.append(instant)
+                now = answer
+        return start, instants
 
-def _first_turn(group: Group, sources: Sources, slots: Slots, as_of: int) -> int:
-    return next(iter(_turns(group, sources, slots, as_of)[1]), NEVER)
-
-
-def _turns(item: Item, sources: Sources, slots: Slots, as_of: int) -> tuple[bool, list[int]]:
-    """The answer at `as_of` and all instants after it at which the answer turns around."""
-    if isinstance(item, SegmentMembership):
-        source, turned = sources.segments.get(item.segment_id), (item.operator == "not_in") is not item.negate
-        start, instants = (False, []) if source is None else source.turns(slots, as_of)
-        return start is not turned, instants
-    if not isinstance(item, Group):
-        return condition_turns(item, sources.keys[item])(slots, as_of)
-    decisive = item.logic == "OR"
-    lines = [_turns(child, sources, slots, as_of) for child in item.conditions]
-    answers = [answer for answer, _ in lines]
-    deciding = sum(answer is decisive for answer in answers)
-    start = now = (decisive if deciding else not decisive) is not item.negate
-    turns = []
-    together = sorted((instant, index) for index, (_, line) in enumerate(lines) for instant in line)
-    for instant, group in groupby(together, key=itemgetter(0)):
-        for _, index in group:
-            answers[index] = not answers[index]
-            deciding += 1 if answers[index] is decisive else -1
-        answer = (decisive if deciding else not decisive) is not item.negate
-        if answer is not now:
-            turns.append(instant)
-            now = answer
-    return start, turns
+    return turns

@@ -1,5 +1,6 @@
 """Taking one event into a user's state."""
 
+from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.event import Event
 from shared.domain.plan import EventPlan
 from shared.domain.times import DAY_US
@@ -38,9 +39,26 @@ def fold(plan: EventPlan, slots: Slots, event: Event) -> None:
     Not repeatable: the caller folds each offset once.
     """
     offset = event.offset
-    for key, since, zero, add in plan.folds:
+    for key, since, zero, add, _ in plan.folds:
         if since <= offset:
             partial = slots.get(key)
             if partial is None:
                 partial = slots[key] = zero()
             add(partial, event)
+
+
+def fold_and_watch(plan: EventPlan, slots: Slots, event: Event, as_of: int) -> dict[int, CompiledSegment]:
+    """As `fold`; by id the segments whose answer may have turned at `as_of`, or will turn earlier than it would have.
+
+    `as_of` is not earlier than the receipt of any event folded.
+    """
+    offset = event.offset
+    crossed: dict[int, CompiledSegment] = {}
+    for key, since, zero, _, take in plan.folds:
+        if since <= offset:
+            partial = slots.get(key)
+            if partial is None:
+                partial = slots[key] = zero()
+            for segment in take(partial, event, as_of):
+                crossed[segment.segment_id] = segment
+    return crossed

@@ -1,7 +1,8 @@
 """The plan: all active definitions of a tenant compiled together, indexed by event type."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from shared.domain.aggregate import Aggregate, Verbs, aggregate_of, count_verbs, filtered, newest_verbs, totals_verbs
@@ -18,7 +19,7 @@ from shared.domain.condition import (
     event_types,
     gathering,
 )
-from shared.domain.event import Event
+from shared.domain.crossing import Add, Take, watching
 from shared.domain.event_filter import event_filter
 from shared.domain.newest_times import times_verbs
 from shared.domain.newest_value import value_verbs
@@ -28,13 +29,17 @@ from shared.domain.user_state import Partial, Slots
 
 
 class SlotPlan(NamedTuple):
-    """One partial of a user: an aggregate counted from one offset on, and the windows (us, ascending) over it."""
+    """One partial of a user: an aggregate counted from one offset on, and the windows (us, ascending) over it.
+
+    take: its verb `add`, which tells besides what to ask anew.
+    """
 
     key: str
     since: int
     aggregate: Aggregate
     windows: tuple[int, ...]
     verbs: Verbs
+    take: Take[CompiledSegment]
     event_types: EventTypes
 
     def is_approximate(self, slots: Slots) -> bool:
@@ -44,14 +49,14 @@ class SlotPlan(NamedTuple):
 
 
 class EventPlan(NamedTuple):
-    """What an event of one type touches: slots to fold, and serving segments to evaluate.
+    """What an event of one type touches: slots to fold, and serving segments whose answer it may change.
 
-    folds: of each slot the key, `since`, and the verbs zero and add, at hand for the fold.
+    folds: of each slot the key, `since`, and the verbs zero, add and take, at hand for the fold.
     """
 
     slots: tuple[SlotPlan, ...] = ()
-    segments: tuple[CompiledSegment, ...] = ()
-    folds: tuple[tuple[str, int, Callable[[], Partial], Callable[[Partial, Event], None]], ...] = ()
+    segments: Mapping[int, CompiledSegment] = MappingProxyType({})
+    folds: tuple[tuple[str, int, Callable[[], Partial], Add, Take[CompiledSegment]], ...] = ()
 
 
 class Plan(NamedTuple):
@@ -59,14 +64,12 @@ class Plan(NamedTuple):
 
     by_event_type: what an event of a type touches; `other` for the types that nothing names.
     segments: all serving, by id; an event that makes a user known must evaluate all of them.
-    max_since: no slot counts from a later offset. slot_keys: slots not in it may be dropped from a state.
+    slots: by key; what else a state holds may be dropped from it.
     """
 
     by_event_type: dict[str, EventPlan]
     segments: dict[int, CompiledSegment]
     slots: dict[str, SlotPlan]
-    max_since: int
-    slot_keys: frozenset[str]
     other: EventPlan = EventPlan()
 
 
@@ -77,13 +80,19 @@ def compile_plan(activations: Iterable[Activation]) -> Plan:
     for activation in followed:
         for condition in gathering(activation.definition):
             sharing[aggregate_of(condition), activation.since].append(condition)
-    slots = [_slot(aggregate, since, conditions) for (aggregate, since), conditions in sharing.items()]
     segments = compile_segments([activation for activation in followed if activation.serving])
+    watched: dict[str, list[tuple[Gathering, CompiledSegment]]] = defaultdict(list)
+    for segment in segments.values():
+        for condition, key in segment.conditions:
+            watched[key].append((condition, segment))
+    slots = [_slot(aggregate, since, conditions, watched) for (aggregate, since), conditions in sharing.items()]
 
     def event_plan(event_type: str | None) -> EventPlan:
         own = tuple(slot for slot in slots if slot.event_types.has(event_type))
-        touched = tuple(segment for segment in segments.values() if segment.event_types.has(event_type))
-        return EventPlan(own, touched, tuple((slot.key, slot.since, slot.verbs.zero, slot.verbs.add) for slot in own))
+        folds = tuple((slot.key, slot.since, slot.verbs.zero, slot.verbs.add, slot.take) for slot in own)
+        return EventPlan(
+            own, {n: segment for n, segment in segments.items() if segment.event_types.has(event_type)}, folds
+        )
 
     named = [event_type for slot in slots for event_type in slot.event_types.named]
     if any(slot.event_types.others for slot in slots):
@@ -92,17 +101,22 @@ def compile_plan(activations: Iterable[Activation]) -> Plan:
         {event_type: event_plan(event_type) for event_type in dict.fromkeys(named)},
         segments,
         {slot.key: slot for slot in slots},
-        max((activation.since for activation in followed), default=0),
-        frozenset(slot.key for slot in slots),
         event_plan(None),
     )
 
 
-def _slot(aggregate: Aggregate, since: int, conditions: list[Gathering]) -> SlotPlan:
+def _slot(
+    aggregate: Aggregate,
+    since: int,
+    conditions: list[Gathering],
+    watched: Mapping[str, list[tuple[Gathering, CompiledSegment]]],
+) -> SlotPlan:
+    key = slot_key(aggregate, since)
     counted = (c for c in conditions if isinstance(c, EventCount | Monetary | Recency))
     windows = tuple(sorted({c.window_us for c in counted if c.window_us is not None}))
     verbs = filtered(_verbs(aggregate, conditions, windows), event_filter(aggregate.filters))
-    return SlotPlan(slot_key(aggregate, since), since, aggregate, windows, verbs, event_types(conditions[0]))
+    take = watching(aggregate, verbs.add, watched.get(key, ()))
+    return SlotPlan(key, since, aggregate, windows, verbs, take, event_types(conditions[0]))
 
 
 def _verbs(aggregate: Aggregate, conditions: list[Gathering], windows: tuple[int, ...]) -> Verbs:
@@ -117,7 +131,8 @@ def _verbs(aggregate: Aggregate, conditions: list[Gathering], windows: tuple[int
             verbs = pairs_verbs(name, windows)
         case Aggregate(kind="times"):
             counts = (c for c in conditions if isinstance(c, EventCount))
-            verbs = times_verbs(max(newest_needed(c.operator, c.value) for c in counts), windows)
+            # one more than decides, so that a list that is full does not look like one that has just become so
+            verbs = times_verbs(1 + max(newest_needed(c.operator, c.value) for c in counts), windows)
         case _:
             verbs = newest_verbs() if aggregate.kind == "newest" else count_verbs()
     return verbs

@@ -136,7 +136,7 @@ def test_a_threshold_within_the_exact_times_is_exact_beside_one_that_is_not() ->
     few = {"type": "event_count", "event_type": "view", "operator": "gte", "value": 50, "window_hours": 2}
     many = few | {"value": 6_000}
     both = plan_of([{"logic": "AND", "conditions": [few]}, {"logic": "AND", "conditions": [many]}])
-    assert both.slot_keys <= plan.slot_keys
+    assert both.slots.keys() <= plan.slots.keys()
     assert both.segments[1].verdict(slots, received) == (True, times[-50] + window)
     member, turn = both.segments[2].verdict(slots, received)
     assert member

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
+from tests.support.dense import dense_definitions, dense_logs
 from tests.support.kernel import fold_all, merged, plan_of, state_after, take_in, trimmed
-from tests.support.properties import check_every_step
+from tests.support.properties import check_every_step, check_what_is_not_asked
 from tests.support.strategies import definitions, families, logs, sharing_conditions
 
 sinces = st.sampled_from((0, 0, 0, 1, 5))
@@ -39,6 +40,18 @@ def test_segments_that_refer_to_others_agree_with_the_oracle(
     family: list[dict[str, Any]], log: list[Event], starts: list[int]
 ) -> None:
     check_every_step(family, starts[: len(family)], log)
+
+
+@settings(max_examples=500)
+@given(families(), logs())
+def test_what_an_event_of_any_kind_does_not_name_holds_on(followed: list[dict[str, Any]], log: list[Event]) -> None:
+    check_what_is_not_asked(followed, log)
+
+
+@settings(max_examples=2_000)
+@given(dense_definitions, dense_logs)
+def test_what_an_event_does_not_name_holds_on(followed: list[dict[str, Any]], log: list[Event]) -> None:
+    check_what_is_not_asked(followed, log)
 
 
 @settings(max_examples=300)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
-from services.evaluator.transition import Outcome, packed
+from services.evaluator.transition import LEAD_US, Outcome, packed
 from services.evaluator.user import User
 from services.evaluator.wishes import with_dependents
 from shared.contracts.change import Change, decode_change
@@ -20,11 +20,12 @@ from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState, decode_state
 from tests.support import oracle
 from tests.support.served import as_served
-from tests.support.strategies import chains, definitions, families, logs
+from tests.support.strategies import chains, definitions, families, logs, sharing_conditions
 from tests.support.stream import is_member
 
 KEY = b"1\0u"
-served = st.lists(definitions, min_size=1, max_size=3)
+alone = sharing_conditions.map(lambda items: [{"logic": "AND", "conditions": [item]} for item in items])
+served = st.one_of(st.lists(definitions, min_size=1, max_size=3), alone, families())
 
 
 class Evaluated:
@@ -44,6 +45,10 @@ class Evaluated:
         self.log: list[Event] = []
 
     def take(self, event: Event) -> None:
+        """The next event; now and then the user is read from its stored form first."""
+        if event.offset % 5 == 4:
+            stored = decode_state(self.user.encode(0))
+            self.user = self.table.live[KEY] = User(KEY, 1, "u", stored)
         out = Outcome(self.table)
         self.step._fold_event(out, self.user, event, event.received_at)
         self._publish(out)
@@ -109,7 +114,7 @@ class Evaluated:
             record = records.get(segment_id)
             if record is None:
                 assert not truth
-                assert turn == NEVER
+                assert turn == NEVER or self.user.state.wake_at <= turn - LEAD_US  # it will be told in time
                 continue
             assert is_member(record, as_of) is truth
             assert record.turns_at <= turn  # an end is told too early only as soft

@@ -11,6 +11,7 @@ from shared.domain import aggregate, condition_verdict, evaluate, newest_times, 
 from shared.domain.aggregate import Verbs
 from shared.domain.condition import Recency
 from shared.domain.condition_verdict import Verdict
+from shared.domain.evaluate import Answers
 from shared.domain.event import Event
 from shared.domain.pairs import pairs_verbs
 from shared.domain.user_state import NEVER, Slots
@@ -46,19 +47,17 @@ def turn_of_gt_at_the_window(condition: Recency, key: str) -> Verdict:
 condition_verdict_recency = condition_verdict._recency
 
 
-def first_turn_of_any_child(
-    group: Any, children: tuple[Verdict, ...], *, decisive: bool, sources: evaluate.Sources
-) -> Verdict:
+def first_turn_of_any_child(group: Any, children: tuple[Answers, ...]) -> Verdict:
     """A group looked at again whenever a condition turns, though its own answer stays."""
-    right = evaluate_group(group, children, decisive=decisive, sources=sources)
+    right = evaluate_group(group, children)
 
     def verdict(slots: Slots, as_of: int) -> tuple[bool, int]:
-        return right(slots, as_of)[0], min(child(slots, as_of)[1] for child in children)
+        return right(slots, as_of)[0], min(child.verdict(slots, as_of)[1] for child in children)
 
     return verdict
 
 
-evaluate_group = evaluate._group
+evaluate_group = evaluate._group_verdict
 
 
 def pairs_of_the_shortest_window(name: str, windows: tuple[int, ...]) -> Verbs:
@@ -72,7 +71,7 @@ def late_events_are_lost(partial: list[int], occurred_at: int, start: int) -> No
 
 def one_time_too_few(operator: str, value: int) -> int:
     """N newest times, where N + 1 decide."""
-    return value
+    return value - 1  # the slot keeps one to spare
 
 
 def cut_off_digits(value: float) -> int | None:
@@ -90,7 +89,7 @@ def booleans_are_numbers(name: str) -> Callable[[dict[str, Any]], int | None]:
 WRONG: list[tuple[Any, str, Any]] = [
     (condition_verdict, "_at_least", edge_belongs_to_the_window),
     (condition_verdict, "_recency", turn_of_gt_at_the_window),
-    (evaluate, "_group", first_turn_of_any_child),
+    (evaluate, "_group_verdict", first_turn_of_any_child),
     (plan, "pairs_verbs", pairs_of_the_shortest_window),
     (newest_times, "insort", late_events_are_lost),
     (plan, "newest_needed", one_time_too_few),

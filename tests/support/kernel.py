@@ -6,7 +6,7 @@ from typing import Any
 from shared.domain.compiled_segment import Activation
 from shared.domain.definition import parse_definition
 from shared.domain.event import Event
-from shared.domain.fold import fold, is_repeat
+from shared.domain.fold import fold, fold_and_watch, is_repeat
 from shared.domain.pairs import drop_through
 from shared.domain.plan import Plan, compile_plan
 from shared.domain.user_state import Slots, UserState
@@ -21,15 +21,16 @@ def plan_of(definitions: Iterable[dict[str, Any]], sinces: Iterable[int] = ()) -
     )
 
 
-def take_in(plan: Plan, state: UserState, event: Event) -> None:
-    """One event, as the evaluator takes it in: once for each offset, repeats of an id dropped."""
+def take_in(plan: Plan, state: UserState, event: Event) -> set[int]:
+    """One event, as the evaluator takes it in: once for each offset, repeats dropped. The segments it names."""
     if event.offset <= state.applied_offset:
-        return
+        return set()
     state.applied_offset = event.offset
     state.as_of = max(state.as_of, event.received_at)
     if event.event_id is not None and is_repeat(state, event):
-        return
-    fold(plan.by_event_type.get(event.event_type, plan.other), state.slots, event)
+        return set()
+    touched = plan.by_event_type.get(event.event_type, plan.other)
+    return set(fold_and_watch(touched, state.slots, event, state.as_of))
 
 
 def state_after(plan: Plan, events: Sequence[Event]) -> UserState:

@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from functools import partial
+from statistics import mean
 from typing import Any
+
+import re2
 
 from shared.domain.event import Event
 
@@ -149,12 +152,7 @@ def _monetary(condition: Json, seen: list[Event], as_of: int) -> bool:
     threshold = exact(condition["value"])
     if condition["metric"] != "sum" and not values:
         return False
-    metrics: dict[str, Callable[[list[Fraction]], Any]] = {
-        "sum": sum,
-        "avg": lambda of: sum(of) / len(of),
-        "max": max,
-        "min": min,
-    }
+    metrics: dict[str, Callable[[list[Fraction]], Any]] = {"sum": sum, "avg": mean, "max": max, "min": min}
     return COMPARISONS[condition["operator"]](metrics[condition["metric"]](values), threshold)
 
 
@@ -283,7 +281,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "does_not_contain": _does_not_contain,
     "starts_with": _text(str.startswith),
     "ends_with": _text(str.endswith),
-    "matches_regex": _text(lambda actual, value: re.search(value, actual) is not None),
+    "matches_regex": _text(lambda actual, value: re2.search(value, actual) is not None),
     "is_set": lambda actual, _: actual is not None,
     "is_not_set": lambda actual, _: actual is None,
     "is_true": lambda actual, _: actual is True,

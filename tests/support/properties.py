@@ -23,6 +23,23 @@ def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int
         _check_all_instants(segment, served[segment_id], state, oracle.counted(log))
 
 
+def check_what_is_not_asked(definitions: Sequence[dict[str, Any]], log: Sequence[Event]) -> None:
+    """An answer holds as long as it is steady, however many events come that do not name its segment."""
+    plan, state, known = plan_of(definitions), UserState(), dict(enumerate(definitions, 1))
+    definitions = [oracle.with_references(definition, known) for definition in definitions]
+    held = {segment_id: segment.steady(state.slots, 0) for segment_id, segment in plan.segments.items()}
+    for number, event in enumerate(log, 1):
+        named = take_in(plan, state, event)
+        counted = oracle.counted(log[:number])
+        for (segment_id, segment), definition in zip(plan.segments.items(), definitions, strict=True):
+            _, until = held[segment_id]
+            if segment_id in named or until <= state.as_of:
+                held[segment_id] = segment.steady(state.slots, state.as_of)
+            member, until = held[segment_id]
+            assert oracle.member(definition, counted, state.as_of) is member
+            assert oracle.next_turn(definition, counted, state.as_of) >= until
+
+
 def _check_turn(segment: CompiledSegment, definition: dict[str, Any], state: UserState, counted: list[Event]) -> None:
     member, recheck_at = segment.verdict(state.slots, state.as_of)
     assert member is oracle.member(definition, counted, state.as_of)
