@@ -6,7 +6,7 @@ Pure: values in, values out. `Outcome` gathers what a batch, a sweep or a walk h
 from typing import NamedTuple
 
 from services.evaluator.state_table import StateTable
-from services.evaluator.user import User
+from services.evaluator.user import UNSTEADY, User
 from shared.contracts.change import Change, Reason, change_id, encode_change
 from shared.contracts.redis_keys import COMING, SOFT, pack_flat
 from shared.domain.compiled_segment import CompiledSegment
@@ -38,11 +38,15 @@ class Outcome:
 
 
 class Outlook(NamedTuple):
-    """A verdict, and until when events that turn no condition leave its answer as it is; not after `turns_at`."""
+    """A verdict, and until when events that pass no threshold leave its answer as it is; not after `turns_at`.
+
+    unsteady: any event may turn it, or make it turn earlier.
+    """
 
     member: bool
     turns_at: int
     steady_until: int
+    unsteady: bool = False
 
 
 def settle(out: Outcome, user: User, segment: CompiledSegment, as_of: int, reason: Reason) -> None:
@@ -62,10 +66,7 @@ def settle(out: Outcome, user: User, segment: CompiledSegment, as_of: int, reaso
         _set_end(membership, outlook, as_of)
     elif not _is_told(membership, outlook, as_of):
         _tell_end(out, user, membership, outlook, as_of)
-    if outlook.steady_until < membership.recheck_at:
-        user.memberships_changed()
-    membership.recheck_at = outlook.steady_until
-    user.note_restless(segment.segment_id, membership)
+    _note(user, segment.segment_id, membership, outlook)
     out.table.wake_by(user, _wake_at(membership))
 
 
@@ -90,9 +91,8 @@ def advance(out: Outcome, plan: Plan | None, user: User, until: int) -> None:
         else:
             # evaluated anew: events since may have moved the end out without a note
             outlook = _outlook(segment, user, until)
-            membership.recheck_at = outlook.steady_until
             _tell_end(out, user, membership, outlook, until)
-            user.note_restless(segment_id, membership)
+            _note(user, segment_id, membership, outlook)
     user.state.as_of = max(user.state.as_of, until)
     user.state.wake_at = NEVER
     out.table.wake_by(user, min(map(_wake_at, memberships.values()), default=NEVER))
@@ -128,7 +128,7 @@ def packed(user: User) -> bytes:
     records: list[int] = []
     for segment_id, m in sorted(user.state.memberships.items()):
         if is_in_redis(m):
-            records += (segment_id, m.entered_at, m.turns_at, m.flags)
+            records += (segment_id, m.entered_at, m.turns_at, m.flags & ~UNSTEADY)
     return pack_flat(records)
 
 
@@ -184,8 +184,22 @@ def _turn(out: Outcome, user: User, segment_id: int, membership: Membership, as_
 
 def _outlook(segment: CompiledSegment, user: User, as_of: int) -> Outlook:
     slots = user.state.slots
-    member, turns_at = segment.verdict(slots, as_of)
-    return Outlook(member, turns_at, turns_at if segment.steady is segment.verdict else segment.steady(slots, as_of)[1])
+    member, steady_until = segment.steady(slots, as_of)
+    if steady_until == NEVER or segment.steady is segment.verdict:
+        return Outlook(member, steady_until, steady_until)
+    turns_at = segment.verdict(slots, as_of)[1]
+    return (
+        Outlook(member, turns_at, steady_until) if steady_until > as_of else Outlook(member, turns_at, turns_at, True)
+    )
+
+
+def _note(user: User, segment_id: int, membership: Membership, outlook: Outlook) -> None:
+    """When to look again, by time or at the next event."""
+    flags = membership.flags & ~UNSTEADY | (UNSTEADY if outlook.unsteady else 0)
+    if outlook.steady_until < membership.recheck_at or flags != membership.flags:
+        user.memberships_changed()
+    membership.flags, membership.recheck_at = flags, outlook.steady_until
+    user.note_restless(segment_id, membership)
 
 
 def _is_told(membership: Membership, outlook: Outlook, as_of: int) -> bool:
@@ -206,7 +220,7 @@ def _tell_end(out: Outcome, user: User, membership: Membership, outlook: Outlook
 
 def _set_end(membership: Membership, outlook: Outlook, as_of: int) -> None:
     """What Redis shall know: the end (or, with COMING, the begin), exactly when it is near, soft when it is far."""
-    _, turns_at, steady_until = outlook
+    _, turns_at, steady_until, _ = outlook
     membership.flags = 0 if membership.member or turns_at == NEVER else COMING
     if steady_until != NEVER and steady_until - as_of > LEAD_US:
         membership.turns_at = steady_until

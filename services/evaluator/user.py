@@ -5,6 +5,9 @@ import msgspec
 from shared.contracts.redis_keys import SOFT
 from shared.domain.user_state import NEVER, Membership, UserState, encode_state
 
+UNSTEADY = 4
+"""A flag of memberships beside those that Redis knows: any event may turn the answer."""
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -75,4 +78,4 @@ class User:
 
 
 def _is_restless(membership: Membership) -> bool:
-    return not membership.flags & SOFT and membership.recheck_at != NEVER
+    return bool(membership.flags & UNSTEADY) or (not membership.flags & SOFT and membership.recheck_at != NEVER)

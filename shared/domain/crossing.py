@@ -4,8 +4,9 @@ For every slot the thresholds of all conditions over it lie sorted beside each o
 the slots it touches and the answers that turn, not the number of segments.
 
 What is not named holds on: its answer is the same before and after the event, and time alone turns it no earlier than
-it would have without. That is so because one more event makes counts, and sums of numbers that are not negative, larger
-at every instant to come, and the newest time later. Conditions of which it is not so are named at every event.
+it would have without. For one more event makes counts, and sums of numbers that are not negative, larger at every
+instant to come, and the newest time later. Conditions are put as such thresholds first (`thresholds.py`); one that has
+none is unsteady, and whoever asks it must ask again at every event.
 """
 
 from bisect import bisect_right
@@ -19,6 +20,7 @@ from shared.domain.condition import EventCount, EventProperty, Gathering, Metric
 from shared.domain.condition_verdict import ages_of
 from shared.domain.event import Event
 from shared.domain.pairs import first_after
+from shared.domain.thresholds import INFINITE, is_unsteady
 from shared.domain.user_state import NEVER, Partial
 from shared.domain.value_test import Scalar, scalar_of
 
@@ -28,9 +30,6 @@ Add = Callable[[Partial, Event], None]
 Take = Callable[[Partial, Event, int], Iterable[T]]
 """(partial, event, as_of) -> what to ask anew, some of it twice; the event is added to the partial in place."""
 
-_INFINITE = 1 << 80
-"""More than any number of a payload."""
-
 
 def watching(aggregate: Aggregate, add: Add, watched: Sequence[tuple[Gathering, T]]) -> Take[T]:
     """The verb `add` of a slot, which tells besides whose answers may have turned.
@@ -38,7 +37,7 @@ def watching(aggregate: Aggregate, add: Add, watched: Sequence[tuple[Gathering, 
     Args:
         aggregate: what the slot gathers.
         add: its verb.
-        watched: conditions over the slot, each with what depends on it.
+        watched: conditions over the slot, put in thresholds, each with what depends on it.
     """
     if not watched:
         return _silent(add)
@@ -107,24 +106,20 @@ def _count(add: Add, conditions: _Conditions[T]) -> Take[T]:
     turning = dict(turning)
 
     def take(partial: Partial, event: Event, _as_of: int) -> Iterable[T]:
+        before = partial[0]
         add(partial, event)
-        # one that a filter keeps out asks once too often
-        return turning.get(partial[0], ())
+        count = partial[0]
+        return () if count == before else turning.get(count, ())
 
     return take
 
 
 def _times(add: Add, conditions: _Conditions[T]) -> Take[T]:
     by_window: dict[int, dict[int, list[T]]] = defaultdict(lambda: defaultdict(list))
-    always: list[T] = []
     for condition, dependent in conditions.watched:
         if not isinstance(condition, EventCount) or condition.window_us is None:
             continue
-        steps = _steps(condition.operator, condition.value)
-        if min(steps) > 0 and len(steps) > 1:
-            always.append(dependent)  # with one event more it may be exactly so many at an earlier instant
-            continue
-        for step in steps:
+        for step in _steps(condition.operator, condition.value):
             by_window[condition.window_us][step].append(dependent)
     windows = [(window, dict(turning)) for window, turning in by_window.items()]
     everyone = conditions.everyone
@@ -134,7 +129,7 @@ def _times(add: Add, conditions: _Conditions[T]) -> Take[T]:
         if partial[0]:
             return everyone  # in buckets more than one may come or go
         kept, time = len(partial), event.occurred_at
-        crossed: Iterable[T] = always
+        crossed: Iterable[T] = ()
         for window, turning in windows:
             edge = as_of - window
             if time > edge:
@@ -207,34 +202,20 @@ def _totals(add: Add, conditions: _Conditions[T]) -> Take[T]:
     return take
 
 
-_LASTING = {
-    "sum": ("gt", "gte", "lt", "lte"),
-    "max": ("gt", "gte"),
-    "min": ("lt", "lte"),
-    "avg": (),
-}
-"""The operators of a metric in a window that one more number, for a sum one that is not negative, cannot make to turn
-earlier."""
-
 _OF_VALUES: dict[Metric, Callable[[list[int]], int | None]] = {
     "sum": lambda values: 2 * sum(values) if not values or min(values) >= 0 else None,
-    "max": lambda values: 2 * max(values, default=-_INFINITE),
-    "min": lambda values: 2 * min(values, default=_INFINITE),
+    "max": lambda values: 2 * max(values, default=-2 * INFINITE),
+    "min": lambda values: 2 * min(values, default=2 * INFINITE),
 }
 """The metrics twofold; None when the answer may turn earlier than it would have."""
 
 
 def _pairs(add: Add, conditions: _Conditions[T]) -> Take[T]:
     turning: dict[tuple[int, Metric], dict[int, list[T]]] = defaultdict(lambda: defaultdict(list))
-    always: list[T] = []
     for condition, dependent in conditions.watched:
-        if not isinstance(condition, Monetary) or condition.window_us is None:
-            continue
-        if condition.operator not in _LASTING[condition.metric]:
-            always.append(dependent)
-            continue
-        for step in _twofold(condition):
-            turning[condition.window_us, condition.metric][step].append(dependent)
+        if isinstance(condition, Monetary) and condition.window_us is not None and not is_unsteady(condition):
+            for step in _twofold(condition):
+                turning[condition.window_us, condition.metric][step].append(dependent)
     metrics = [
         (
             window,
@@ -251,7 +232,7 @@ def _pairs(add: Add, conditions: _Conditions[T]) -> Take[T]:
         add(partial, event)
         if partial[0]:
             return everyone  # in buckets numbers may move to a later instant
-        crossed = [*always]
+        crossed: list[T] = []
         for number, (window, read, thresholds, all_of_them) in zip(before, metrics, strict=True):
             now = read(_values_after(partial, as_of - window))
             crossed += all_of_them if now is None or number is None else thresholds.between(number, now)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from shared.domain.condition import Gathering, Group, Item, SegmentMembership
 from shared.domain.condition_verdict import Turns, Verdict, condition_turns, condition_verdict
+from shared.domain.thresholds import in_thresholds, is_unsteady
 from shared.domain.user_state import NEVER, Slots
 
 
@@ -14,8 +15,8 @@ class Answers(NamedTuple):
     """What a definition says: asked for at one instant, or for all instants to come.
 
     steady: (slots, as_of) -> (member, until): the answer, and how long it holds however conditions that do not decide
-    it now may turn; `until` is not after the turn that `verdict` tells. Until then an event that turns no condition
-    leaves the answer as it is.
+    it now may turn; `until` is not after the turn that `verdict` tells. Until then an event that passes no threshold of
+    a condition leaves the answer as it is. An `until` that is not after `as_of`: any event may turn it.
     """
 
     verdict: Verdict
@@ -43,12 +44,23 @@ def answers_of(item: Item, sources: Sources) -> Answers:
     if isinstance(item, SegmentMembership):
         return _membership(item, sources)
     if not isinstance(item, Group):
-        verdict = condition_verdict(item, sources.keys[item])
-        return Answers(verdict, verdict, condition_turns(item, sources.keys[item]))
+        key = sources.keys[item]
+        verdict, put_so = condition_verdict(item, key), in_thresholds(item)
+        return Answers(verdict, verdict if put_so is item else _steady(put_so, key), condition_turns(item, key))
     children = tuple(answers_of(child, sources) for child in item.conditions)
     if len(children) == 1:
         return _negated(children[0]) if item.negate else children[0]
-    return Answers(_group_verdict(item, children), _group_steady(item, children), _group_turns(item, children))
+    steady = _group_steady(item, [child.steady for child in children])
+    return Answers(_group_verdict(item, children), steady, _group_turns(item, children))
+
+
+def _steady(item: Item, key: str) -> Verdict:
+    """How long the answer of conditions over one slot holds."""
+    if isinstance(item, Group):
+        return _group_steady(item, [_steady(child, key) for child in item.conditions])
+    assert not isinstance(item, SegmentMembership)
+    verdict = condition_verdict(item, key)
+    return (lambda slots, as_of: (verdict(slots, as_of)[0], as_of)) if is_unsteady(item) else verdict
 
 
 def _negated(answers: Answers) -> Answers:
@@ -84,18 +96,24 @@ def _decisive(group: Group) -> bool:
     return group.logic == "OR"
 
 
-def _group_steady(group: Group, children: tuple[Answers, ...]) -> Verdict:
-    decisive, steadies = _decisive(group), [child.steady for child in children]
+def _group_steady(group: Group, children: list[Verdict]) -> Verdict:
+    decisive = _decisive(group)
     decided, undecided = decisive is not group.negate, (not decisive) is not group.negate
+    for_ever = (decided, NEVER)
 
     def steady(slots: Slots, as_of: int) -> tuple[bool, int]:
         first, last = NEVER, 0
-        for child in steadies:
+        for number, child in enumerate(children):
             answer, until = child(slots, as_of)
             if answer is decisive:
-                last = max(last, until)
-            else:
-                first = min(first, until)
+                if until == NEVER:
+                    if number:  # asked first from now on: what decides for one user mostly does for the next
+                        children[0], children[number] = child, children[0]
+                    return for_ever
+                if until > last:  # noqa: PLR1730 - a call of max costs more than the rest
+                    last = until
+            elif until < first:
+                first = until
         return (decided, last) if last else (undecided, first)
 
     return steady

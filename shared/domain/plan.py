@@ -25,6 +25,7 @@ from shared.domain.newest_times import times_verbs
 from shared.domain.newest_value import value_verbs
 from shared.domain.pairs import pairs_verbs
 from shared.domain.sequence import sequence_verbs
+from shared.domain.thresholds import in_thresholds
 from shared.domain.user_state import Partial, Slots
 
 
@@ -84,7 +85,7 @@ def compile_plan(activations: Iterable[Activation]) -> Plan:
     watched: dict[str, list[tuple[Gathering, CompiledSegment]]] = defaultdict(list)
     for segment in segments.values():
         for condition, key in segment.conditions:
-            watched[key].append((condition, segment))
+            watched[key] += [(threshold, segment) for threshold in gathering(in_thresholds(condition))]
     slots = [_slot(aggregate, since, conditions, watched) for (aggregate, since), conditions in sharing.items()]
 
     def event_plan(event_type: str | None) -> EventPlan:
