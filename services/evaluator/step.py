@@ -15,6 +15,7 @@ from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
 from shared.domain.fold import MAX_EVENT_IDS, fold, fold_and_watch, is_repeat
+from shared.domain.plan import EventPlan, Plan
 from shared.domain.user_state import NEVER, UserState
 
 EVALUATIONS_AT_ONCE = 4
@@ -111,17 +112,26 @@ class Step:
         if is_new:
             fold(touched, state.slots, event)
             self._evaluate(out, user, plan.segments, as_of)
-        elif touched.slots:
-            if self._is_dear(user):
-                fold(touched, state.slots, event)
-                self._postponed.setdefault(user.key, (user, {}))[1].update(touched.segments)
-                return
-            asked = fold_and_watch(touched, state.slots, event, as_of)
-            for segment_id in user.restless:
-                if (segment := touched.segments.get(segment_id)) is not None:
-                    asked[segment_id] = segment
-            if asked:
-                self._evaluate(out, user, asked, as_of)
+        elif not touched.slots:
+            return
+        elif self._is_dear(user):
+            fold(touched, state.slots, event)
+            user.awake_in = None
+            self._postponed.setdefault(user.key, (user, {}))[1].update(touched.segments)
+        else:
+            self._evaluate(out, user, self._fold_and_ask(user, plan, touched, event, as_of), as_of)
+
+    def _fold_and_ask(
+        self, user: User, plan: Plan, touched: EventPlan, event: Event, as_of: int
+    ) -> dict[int, CompiledSegment]:
+        """Fold the event; the segments to ask anew."""
+        if user.awake_in is not plan:
+            user.awake, user.awake_in = plan.awake(user.state.slots, as_of), plan
+        asked = fold_and_watch(touched, user.state.slots, event, as_of, user.awake)
+        for segment_id in user.restless:
+            if (segment := touched.segments.get(segment_id)) is not None:
+                asked[segment_id] = segment
+        return asked
 
     def _is_dear(self, user: User) -> bool:
         """Whether the user has had its share of these records, and another evaluation goes over long lists."""

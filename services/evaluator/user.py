@@ -3,6 +3,7 @@
 import msgspec
 
 from shared.contracts.redis_keys import SOFT
+from shared.domain.plan import Plan
 from shared.domain.user_state import NEVER, Membership, UserState, encode_state
 
 UNSTEADY = 4
@@ -15,13 +16,16 @@ class User:
     """A user's state with the key it lies under.
 
     `restless`: the segments that every event that touches them must ask anew, because an end that Redis knows exactly
-    may move, or the answer is steady for a short while only. Of the others an event that crosses no threshold changes
-    nothing that anybody can see; their `recheck_at` then stays earlier than the true one, which only means looking
-    once too often. `evaluations`: how many of the user's events there were in the step's `round`.
+    may move, or the answer is unsteady. Of the others an event that passes no threshold changes nothing that anybody
+    can see; their `recheck_at` then stays earlier than the true one, which only means looking once too often.
+    `awake`: as the plan `awake_in` gave it, and what came since. `evaluations`: how many of the user's events there
+    were in the step's `round`.
     """
 
     __slots__ = (
         "_memberships",
+        "awake",
+        "awake_in",
         "evaluations",
         "key",
         "restless",
@@ -34,6 +38,8 @@ class User:
     def __init__(self, key: bytes, tenant: int, user_id: str, state: UserState) -> None:
         self.key, self.tenant, self.user_id, self.state = key, tenant, user_id, state
         self.restless = {n for n, membership in state.memberships.items() if _is_restless(membership)}
+        self.awake: set[int] = set()
+        self.awake_in: Plan | None = None
         self._memberships: msgspec.Raw | None = None
         self.round = self.evaluations = 0
 

@@ -2,7 +2,7 @@
 
 from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.event import Event
-from shared.domain.plan import EventPlan
+from shared.domain.plan import EventPlan, Role
 from shared.domain.times import DAY_US
 from shared.domain.user_state import Slots, UserState
 
@@ -47,10 +47,13 @@ def fold(plan: EventPlan, slots: Slots, event: Event) -> None:
             add(partial, event)
 
 
-def fold_and_watch(plan: EventPlan, slots: Slots, event: Event, as_of: int) -> dict[int, CompiledSegment]:
+def fold_and_watch(
+    plan: EventPlan, slots: Slots, event: Event, as_of: int, awake: set[int]
+) -> dict[int, CompiledSegment]:
     """As `fold`; by id the segments whose answer may have turned at `as_of`, or will turn earlier than it would have.
 
-    `as_of` is not earlier than the receipt of any event folded.
+    `as_of` is not earlier than the receipt of any event folded. `awake`: as `Plan.awake` gave it before the first of
+    these events; what the user comes to is added.
     """
     offset = event.offset
     crossed: dict[int, CompiledSegment] = {}
@@ -59,6 +62,11 @@ def fold_and_watch(plan: EventPlan, slots: Slots, event: Event, as_of: int) -> d
             partial = slots.get(key)
             if partial is None:
                 partial = slots[key] = zero()
-            for segment in take(partial, event, as_of):
-                crossed[segment.segment_id] = segment
+            for segment_id, segment, role in take(partial, event, as_of):
+                if role:
+                    if role is Role.REQUIRED:
+                        awake.add(segment_id)
+                    elif segment_id not in awake:
+                        continue
+                crossed[segment_id] = segment
     return crossed

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -19,11 +20,13 @@ from shared.domain.condition import (
     event_types,
     gathering,
 )
-from shared.domain.crossing import Add, Take, watching
+from shared.domain.crossing import Add, watching
+from shared.domain.event import Event
 from shared.domain.event_filter import event_filter
 from shared.domain.newest_times import times_verbs
 from shared.domain.newest_value import value_verbs
 from shared.domain.pairs import pairs_verbs
+from shared.domain.requirement import requirements
 from shared.domain.sequence import sequence_verbs
 from shared.domain.thresholds import in_thresholds
 from shared.domain.user_state import Partial, Slots
@@ -31,10 +34,25 @@ from shared.domain.user_state import Partial, Slots
 _BOUNDED = ("times", "pairs", "sequence")
 
 
+class Role(IntEnum):
+    """What a threshold is to a segment: one of all, the one it requires, or one that matters only besides that."""
+
+    ANY = 0
+    REQUIRED = 1
+    BESIDES = 2
+
+
+Watcher = tuple[int, CompiledSegment, Role]
+"""A segment with its id, and what the threshold is to it."""
+
+Take = Callable[[Partial, Event, int], Iterable[Watcher]]
+
+
 class SlotPlan(NamedTuple):
     """One partial of a user: an aggregate counted from one offset on, and the windows (us, ascending) over it.
 
-    take: its verb `add`, which tells besides what to ask anew.
+    take: its verb `add`, which tells besides which segments to ask anew. required: which of those that require a
+    condition over it have come to it. Both as `crossing.Watch` has them.
     """
 
     key: str
@@ -42,7 +60,8 @@ class SlotPlan(NamedTuple):
     aggregate: Aggregate
     windows: tuple[int, ...]
     verbs: Verbs
-    take: Take[CompiledSegment]
+    take: Take
+    required: Callable[[Partial, int], Iterable[Watcher]]
     event_types: EventTypes
 
     def is_approximate(self, slots: Slots) -> bool:
@@ -64,7 +83,7 @@ class EventPlan(NamedTuple):
 
     slots: tuple[SlotPlan, ...] = ()
     segments: Mapping[int, CompiledSegment] = MappingProxyType({})
-    folds: tuple[tuple[str, int, Callable[[], Partial], Add, Take[CompiledSegment]], ...] = ()
+    folds: tuple[tuple[str, int, Callable[[], Partial], Add, Take], ...] = ()
 
 
 class Plan(NamedTuple):
@@ -80,6 +99,15 @@ class Plan(NamedTuple):
     slots: dict[str, SlotPlan]
     other: EventPlan = EventPlan()
 
+    def awake(self, slots: Slots, as_of: int) -> set[int]:
+        """The segments that require something to which the user has come: for the others it is all that matters."""
+        return {
+            segment_id
+            for slot in self.slots.values()
+            if (partial := slots.get(slot.key)) is not None
+            for segment_id, _, _ in slot.required(partial, as_of)
+        }
+
 
 def compile_plan(activations: Iterable[Activation]) -> Plan:
     """The plan of one tenant in one partition. At most one activation of a segment may serve."""
@@ -89,10 +117,7 @@ def compile_plan(activations: Iterable[Activation]) -> Plan:
         for condition in gathering(activation.definition):
             sharing[aggregate_of(condition), activation.since].append(condition)
     segments = compile_segments([activation for activation in followed if activation.serving])
-    watched: dict[str, list[tuple[Gathering, CompiledSegment]]] = defaultdict(list)
-    for segment in segments.values():
-        for condition, key in segment.conditions:
-            watched[key] += [(threshold, segment) for threshold in gathering(in_thresholds(condition))]
+    watched = _watched(segments, requirements({a.segment_id: a.definition for a in followed if a.serving}))
     slots = [_slot(aggregate, since, conditions, watched) for (aggregate, since), conditions in sharing.items()]
 
     def event_plan(event_type: str | None) -> EventPlan:
@@ -113,18 +138,33 @@ def compile_plan(activations: Iterable[Activation]) -> Plan:
     )
 
 
+def _watched(
+    segments: Mapping[int, CompiledSegment], required: Mapping[int, Gathering]
+) -> dict[str, list[tuple[Gathering, Watcher]]]:
+    watched: dict[str, list[tuple[Gathering, Watcher]]] = defaultdict(list)
+    for segment_id, segment in segments.items():
+        thresholds = [(t, key) for condition, key in segment.conditions for t in gathering(in_thresholds(condition))]
+        requirement = required.get(segment_id) if len(thresholds) > 1 else None
+        for threshold, key in thresholds:
+            role = Role.ANY if requirement is None else Role.REQUIRED if threshold == requirement else Role.BESIDES
+            watched[key].append((threshold, (segment_id, segment, role)))
+    return watched
+
+
 def _slot(
     aggregate: Aggregate,
     since: int,
     conditions: list[Gathering],
-    watched: Mapping[str, list[tuple[Gathering, CompiledSegment]]],
+    watched: Mapping[str, list[tuple[Gathering, Watcher]]],
 ) -> SlotPlan:
     key = slot_key(aggregate, since)
+    watchers = watched.get(key, [])
     counted = (c for c in conditions if isinstance(c, EventCount | Monetary | Recency))
     windows = tuple(sorted({c.window_us for c in counted if c.window_us is not None}))
     verbs = filtered(_verbs(aggregate, conditions, windows), event_filter(aggregate.filters))
-    take = watching(aggregate, verbs.add, watched.get(key, ()))
-    return SlotPlan(key, since, aggregate, windows, verbs, take, event_types(conditions[0]))
+    take = watching(aggregate, verbs.add, watchers).take
+    required = watching(aggregate, verbs.add, [each for each in watchers if each[1][2] is Role.REQUIRED]).reached
+    return SlotPlan(key, since, aggregate, windows, verbs, take, required, event_types(conditions[0]))
 
 
 def _verbs(aggregate: Aggregate, conditions: list[Gathering], windows: tuple[int, ...]) -> Verbs:

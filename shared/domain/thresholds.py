@@ -1,4 +1,4 @@
-"""Conditions over windows, put as thresholds that one more event can only help to pass.
+"""Conditions on numbers, put as thresholds that one more event can only help to pass.
 
 `exactly three` is `at least three` and not `more than three`: another event can make each of these true, or keep it
 true for longer, at every instant to come. An average has no such thresholds. But it lies between the least and the
@@ -21,7 +21,7 @@ Counted = TypeVar("Counted", bound=EventCount | Monetary)
 
 def in_thresholds(condition: Gathering) -> Item:
     """The same question, put so; a part of it that `is_unsteady` has no thresholds."""
-    if not isinstance(condition, EventCount | Monetary) or condition.window_us is None:
+    if not isinstance(condition, EventCount | Monetary):
         return condition
     if isinstance(condition, Monetary) and condition.metric != "sum":
         item, negate = _of_numbers(condition), condition.negate

@@ -21,7 +21,7 @@ def plan_of(definitions: Iterable[dict[str, Any]], sinces: Iterable[int] = ()) -
     )
 
 
-def take_in(plan: Plan, state: UserState, event: Event) -> set[int]:
+def take_in(plan: Plan, state: UserState, event: Event, awake: set[int] | None = None) -> set[int]:
     """One event, as the evaluator takes it in: once for each offset, repeats dropped. The segments it names."""
     if event.offset <= state.applied_offset:
         return set()
@@ -30,7 +30,8 @@ def take_in(plan: Plan, state: UserState, event: Event) -> set[int]:
     if event.event_id is not None and is_repeat(state, event):
         return set()
     touched = plan.by_event_type.get(event.event_type, plan.other)
-    return set(fold_and_watch(touched, state.slots, event, state.as_of))
+    awake = plan.awake(state.slots, state.as_of) if awake is None else awake
+    return set(fold_and_watch(touched, state.slots, event, state.as_of, awake))
 
 
 def state_after(plan: Plan, events: Sequence[Event]) -> UserState:
