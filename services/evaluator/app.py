@@ -79,6 +79,7 @@ class Evaluator:
             log_epoch=log_epoch,
             end=lambda why, code: end_now(f"evaluator: {why}", traces=False, code=code),
         )
+        metrics.APPROXIMATE_USERS.set_function(lambda: self._assignment.at_bound)
         metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
         self._sweep = Sweep(self._assignment, self._new_consumer(), self._clock, settings.sweep_interval_s)
         self._faust = new_faust_app(settings)

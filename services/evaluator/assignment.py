@@ -86,6 +86,11 @@ class Assignment:
         return [owner.table.partition for owner in self.owners() if owner.is_rebuilding]
 
     @property
+    def at_bound(self) -> int:
+        """How many users a list of whom came to its bound, as far as that was seen since their partition was taken."""
+        return sum(len(owner.table.at_bound) for owner in self.owners())
+
+    @property
     def stopped(self) -> list[str]:
         """Why some partitions are not read any further."""
         return [owner.stopped for owner in self.owners() if owner.stopped]

@@ -7,6 +7,7 @@ from services.evaluator.state_records import PartitionRecord, PlanVersion, Segme
 from services.evaluator.user import User
 from shared.contracts.keys import split_user_key
 from shared.contracts.topics import CHANGELOG_MAX_BYTES
+from shared.domain.bucket import ALWAYS_EXACT
 from shared.domain.compiled_segment import Activation
 from shared.domain.condition import Definition
 from shared.domain.definition import parse_definition
@@ -15,6 +16,8 @@ from shared.domain.user_state import NEVER, UserState, decode_state
 
 STATE_MAX_BYTES = CHANGELOG_MAX_BYTES - 65_536
 """Of one user's state, so that it can be written."""
+BOUND_BYTES = 9 * ALWAYS_EXACT
+"""A state in which a list came to its bound is longer: a time has nine bytes."""
 LIVE_USERS = 20_000
 """Decoded users kept per partition; beyond, clean ones are dropped and decoded again when needed."""
 
@@ -26,6 +29,7 @@ class StateTable:
     state is newer than its bytes, `erased` the keys to delete at the next flush, `unwritten` the segments to write
     again with it, `heads` what recovery saw of the stored users until `after_recovery`.
     `next_offset` is the next event to fold. `forgotten_ids` counts event ids forgotten before their 24 h were over.
+    `at_bound`: the users of whom a list came to its bound, as far as they were read or written since recovery.
     """
 
     def __init__(self, partition: int) -> None:
@@ -37,6 +41,7 @@ class StateTable:
         self.erased: list[bytes] = []
         self.unwritten: set[int] = set()
         self.forgotten_ids = 0
+        self.at_bound: set[bytes] = set()
         self.record = PartitionRecord()
         self.segments: dict[int, SegmentRecord] = {}
         self.plans: dict[int, Plan] = {}
@@ -54,6 +59,8 @@ class StateTable:
         if user is None and (stored := self.store.get(key)) is not None:
             tenant, user_id = split_user_key(key)
             user = self.live[key] = User(key, tenant, user_id, decode_state(stored))
+            if len(stored) > BOUND_BYTES:
+                self._note_bound(user)
         return user
 
     def add_user(self, key: bytes, tenant: int, user_id: str) -> User:
@@ -78,9 +85,18 @@ class StateTable:
                 del ids[event_id]
             self.forgotten_ids += len(oldest)
             encoded = user.encode(self.record.epoch)
+        if len(encoded) > BOUND_BYTES or key in self.at_bound:
+            self._note_bound(user)
         self.store[key] = encoded
         self.dirty.pop(key, None)
         return encoded
+
+    def _note_bound(self, user: User) -> None:
+        plan = self.plans.get(user.tenant)
+        if plan is not None and any(slot.is_approximate(user.state.slots) for slot in plan.slots.values()):
+            self.at_bound.add(user.key)
+        else:
+            self.at_bound.discard(user.key)
 
     def take_erased(self) -> list[bytes]:
         """The keys to delete now; one that has become known again stays."""

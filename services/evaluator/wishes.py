@@ -11,6 +11,7 @@ from services.evaluator.state_table import StateTable
 from shared.contracts.command import Command, VersionWish
 from shared.contracts.progress import Progress
 from shared.domain.errors import InvalidDefinition
+from shared.domain.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,16 @@ class Walk:
     def __init__(self, tenant: int, keys: list[bytes], segment_ids: set[int]) -> None:
         self.tenant, self.keys, self.segment_ids = tenant, keys, segment_ids
         self.position = 0
+
+
+def with_dependents(plan: Plan | None, segment_ids: set[int]) -> set[int]:
+    """The segments whose answers a new wish for these may change: they, and the serving ones that refer to them.
+
+    `plan` is the one with the new wish. One that serves no longer is still named by those that refer to it; nothing
+    behind it is, for what has no members whatever it refers to changes nobody's answer.
+    """
+    serving = plan.segments.values() if plan is not None else ()
+    return segment_ids.union(segment.segment_id for segment in serving if segment.refers_to & segment_ids)
 
 
 class Wishes:
@@ -69,13 +80,9 @@ class Wishes:
         return bool(self._walks)
 
     def next_users(self, limit: int) -> Iterator[tuple[bytes, set[int]]]:
-        """The next users of the walk under way, with the segments to evaluate for them: those that refer to one of
-        the walk's are asked anew too.
-        """
+        """The next users of the walk under way, with the segments to evaluate for them."""
         walk = self._walks[0]
-        plan = self._table.plans.get(walk.tenant)
-        following = [] if plan is None else [s for s in plan.segments.values() if s.refers_to & walk.segment_ids]
-        segment_ids = walk.segment_ids.union(segment.segment_id for segment in following)
+        segment_ids = with_dependents(self._table.plans.get(walk.tenant), walk.segment_ids)
         for key in walk.keys[walk.position : walk.position + limit]:
             yield key, segment_ids
         walk.position += limit

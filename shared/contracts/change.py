@@ -15,6 +15,8 @@ class Change(msgspec.Struct, frozen=True):
 
     `id` is `<segment>:<user>:<generation>:<sequence>`: readers drop repeats by it. `at_us` is the instant of the
     turn in microseconds since 1970: the evaluation's `as_of` for an event, the exact instant for a turn by time.
+    `reason`: `deactivated` and `deleted` are the segment's own; what another version of it, or any wish for a segment
+    that it refers to, turns around is `computed`. Segments that refer to each other turn at the same instant.
     """
 
     id: str

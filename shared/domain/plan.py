@@ -31,6 +31,8 @@ from shared.domain.sequence import sequence_verbs
 from shared.domain.thresholds import in_thresholds
 from shared.domain.user_state import Partial, Slots
 
+_BOUNDED = ("times", "pairs", "sequence")
+
 
 class Role(IntEnum):
     """What a threshold is to a segment: one of all, the one it requires, or one that matters only besides that."""
@@ -63,9 +65,14 @@ class SlotPlan(NamedTuple):
     event_types: EventTypes
 
     def is_approximate(self, slots: Slots) -> bool:
-        """Whether the user's oldest entries of this slot are in buckets: answers may be off by one bucket."""
-        partial = slots.get(self.key)
-        return partial is not None and self.aggregate.kind in ("times", "pairs") and partial[0] > 0
+        """Whether the user's oldest entries of this slot did not all fit.
+
+        They are in buckets, and answers may be off by one bucket; of a sequence they were given up.
+        """
+        partial, kind = slots.get(self.key), self.aggregate.kind
+        if partial is None or kind not in _BOUNDED:
+            return False
+        return bool(partial[1] if kind == "sequence" else partial[0])
 
 
 class EventPlan(NamedTuple):

@@ -90,6 +90,12 @@ FORGOTTEN_EVENT_IDS = Counter(
     "Event ids of users with too many of them, forgotten before their 24 h were over: repeats may count twice",
     registry=EVALUATOR,
 )
+APPROXIMATE_USERS = Gauge(
+    "shoal_evaluator_approximate_users",
+    "Users of this worker with more events than are kept one by one, as far as it came across them since it took their "
+    "partition: a window may end late for them by 1/1024 of it, a sequence may not be found",
+    registry=EVALUATOR,
+)
 LATE_RECORDS = Counter(
     "shoal_evaluator_late_records_total",
     "Records that a replaced owner wrote into a changelog after it was replaced, and that were written over",

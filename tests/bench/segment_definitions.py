@@ -1,8 +1,8 @@
 """Any number of definitions over the same few aggregates: thresholds, operators, windows and combinations differ.
 
 Ten come first at every size; they keep every aggregate, every window and the longest list busy, and they are those that
-turn. Of the others most have a threshold that few users ever reach, as in a tenant with very many segments: what they
-cost is being there. Many of them hang besides on a threshold that users do cross.
+turn. Of the others most have thresholds that few users cross in a run, as in a tenant with very many segments: those of
+one condition nobody reaches, those of another nearly everybody has passed long ago. What they cost is being there.
 """
 
 import random
@@ -17,6 +17,7 @@ MOST = 500
 FAR = 80
 """No count of a user comes near it in a run."""
 _DAYS = (1, 7, 30, 90)
+_LONG_DAYS = (30, 90)
 _SUM_DAYS = (7, 30)
 _SEED = 20_260_725
 
@@ -51,7 +52,7 @@ def _tier(operator: str, value: Any) -> Json:
     return {"type": "user_property", "property": "tier", "operator": operator, "value": value}
 
 
-_BOUGHT = {"type": "event_sequence", "events": ["cart_add", "order_placed"], "window_days": 1}
+_BOUGHT = {"type": "event_sequence", "events": ["cart_add", "order_placed"], "window_days": 30}
 
 
 def _all(*conditions: Json) -> Json:
@@ -101,50 +102,70 @@ def _further(randomness: random.Random) -> Json:
 
     shapes: dict[Callable[[], Json], int] = {
         lambda: _all(_recency("page_viewed", "lte", 90)): 1,  # nearly everybody, long since
-        lambda: _all(_viewed("gte", randomness.randint(40, 60))): 1,  # a few, in time
+        lambda: _all(_viewed("gte", randomness.randint(45, 60))): 1,  # a few, in time
+        lambda: _all(_crossed(randomness), far()): 1,
         lambda: _all(far()): 20,
         lambda: _any(*(far() for _ in range(randomness.choice((2, 3))))): 20,
         lambda: _all(near(), far()): 30,
         lambda: _all(far(), _any(near(), near())): 15,
-        lambda: _all(near(), far(), near() | {"negate": True}): 13,
+        lambda: _all(near(), far(), near() | {"negate": True}): 12,
     }
-    (shape,) = randomness.choices(list(shapes), list(shapes.values()))
-    return shape()
+    return _drawn(randomness, shapes)
 
 
 def _near(randomness: random.Random) -> Json:
-    """A condition that is true of many, or turns true of many in a run."""
-    few, days, sum_days = randomness.randint(1, 30), randomness.choice(_DAYS), randomness.choice(_SUM_DAYS)
-    event_type, operator = randomness.choice(("page_viewed", "cart_add")), randomness.choice(("gte", "gt", "lt", "eq"))
-    makers: list[Callable[[], Json]] = [
-        *[lambda: _count(event_type, operator, few, window_days=days)] * 5,
-        lambda: _viewed(operator, few),
-        lambda: _count("order_placed", operator, few),
-        lambda: _pricing(operator, few),
-        lambda: _spent("sum", operator, 20 * few),
-        lambda: _spent(randomness.choice(("sum", "max", "avg")), operator, 8 * few, window_days=sum_days),
-        *[lambda: _recency(randomness.choice(("page_viewed", "order_placed")), "lte", days)] * 2,
-        lambda: _recency("page_viewed", "gt", days),
-        lambda: _plan(randomness.choice(("eq", "neq")), "free"),
-        lambda: _tier("in", ["gold", "silver"]),
-        lambda: dict(_BOUGHT),
-    ]
-    return randomness.choice(makers)()
+    """A condition whose threshold nearly everybody has passed before the rounds."""
+    few, days = randomness.randint(1, 2), randomness.choice(_LONG_DAYS)
+    event_type, operator = randomness.choice(("page_viewed", "cart_add")), randomness.choice(("gte", "lt"))
+    makers: dict[Callable[[], Json], int] = {
+        lambda: _count(event_type, operator, few, window_days=days): 40,
+        lambda: _viewed(operator, few): 10,
+        lambda: _spent("sum", operator, few, window_days=30): 10,
+        lambda: _spent("sum", operator, 10 * few): 10,
+        lambda: _recency(
+            randomness.choice(("page_viewed", "order_placed")), randomness.choice(("lte", "gt")), days
+        ): 10,
+        lambda: _plan(randomness.choice(("eq", "neq")), "free"): 5,
+        lambda: _tier("in", ["gold", "silver"]): 5,
+        lambda: dict(_BOUGHT): 10,
+    }
+    return _drawn(randomness, makers)
+
+
+def _crossed(randomness: random.Random) -> Json:
+    """A condition whose threshold users pass in the rounds."""
+    some, days = randomness.randint(3, 30), randomness.choice(_DAYS)
+    makers: dict[Callable[[], Json], int] = {
+        lambda: _viewed("gte", some, window_days=days): 50,
+        lambda: _viewed("eq", some, window_days=days): 10,
+        lambda: _count("order_placed", "gte", some): 20,
+        lambda: _spent("sum", "gte", 20 * some): 10,
+        lambda: _spent("avg", "gte", 2 * some, window_days=30): 10,
+    }
+    return _drawn(randomness, makers)
 
 
 def _far(randomness: random.Random) -> Json:
     """A condition that is true of nobody in a run."""
     many, days, sum_days = randomness.randint(FAR, MOST), randomness.choice(_DAYS), randomness.choice(_SUM_DAYS)
-    event_type, operator = randomness.choice(("page_viewed", "cart_add")), randomness.choice(("gte", "gt", "eq"))
-    makers: list[Callable[[], Json]] = [
-        *[lambda: _count(event_type, operator, many, window_days=days)] * 5,
-        lambda: _viewed(operator, many),
-        lambda: _count("order_placed", operator, many),
-        lambda: _pricing(operator, many),
-        *[lambda: _spent(*randomness.choice((("sum", "gte", 100 * many), ("max", "gt", 20 + many))))] * 2,
-        lambda: _spent("sum", "gte", 100 * many, window_days=sum_days),
-        lambda: _spent(randomness.choice(("max", "avg")), "gt", 20 + many, window_days=sum_days),
-        lambda: _plan(*randomness.choice((("eq", "enterprise"), ("starts_with", "ent"), ("in", ["team", "business"])))),
-        lambda: _tier(*randomness.choice((("eq", "platinum"), ("matches_regex", "^p.*m$")))),
-    ]
-    return randomness.choice(makers)()
+    event_type, operator = randomness.choice(("page_viewed", "cart_add")), randomness.choice(("gte", "gt"))
+    makers: dict[Callable[[], Json], int] = {
+        lambda: _count(event_type, operator, many, window_days=days): 50,
+        lambda: _count(event_type, "eq", many, window_days=days): 2,
+        lambda: _viewed(operator, many): 5,
+        lambda: _count("order_placed", operator, many): 5,
+        lambda: _pricing(operator, many): 5,
+        lambda: _spent("sum", operator, 100 * many): 8,
+        lambda: _spent("max", operator, 20 + many): 2,
+        lambda: _spent("sum", operator, 100 * many, window_days=sum_days): 8,
+        lambda: _spent(randomness.choice(("max", "avg")), "gt", 20 + many, window_days=sum_days): 2,
+        lambda: _plan(*randomness.choice((("eq", "enterprise"), ("starts_with", "ent"), ("in", ["team", "staff"])))): 7,
+        lambda: _tier(*randomness.choice((("eq", "platinum"), ("matches_regex", "^p.*m$")))): 6,
+    }
+    return _drawn(randomness, makers)
+
+
+def _drawn(randomness: random.Random, makers: dict[Callable[[], Json], int]) -> Json:
+    """What one of the makers makes; each has its weight."""
+    (maker,) = randomness.choices(list(makers), list(makers.values()))
+    return maker()

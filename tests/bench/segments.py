@@ -26,7 +26,7 @@ PARTITIONS = 12
 SIZES = (10, 100, 300, 1_000)
 USERS = 10_000
 """Of each tenant."""
-FIRST_EVENTS = 5
+FIRST_EVENTS = 15
 """Of every user before the rounds, over the last DAYS days."""
 DAYS = 40
 EVENTS = 100_000
@@ -36,6 +36,8 @@ SAMPLE = 50
 """Users of each tenant compared with the oracle at the end."""
 GOAL = 1.25
 _PATIENCE_S = 1_200
+
+_TYPES = ("page_viewed", "cart_add", "order_placed", "context_identified")
 
 Event = dict[str, Any]
 """The arguments of `Stream.send`."""
@@ -174,7 +176,8 @@ def _history() -> Iterator[Event]:
     for number in range(count):
         ago_s = DAYS * 86_400 * (1 - number / count)
         event = _event(randomness, number % USERS) | {"occurred_at": _time(now_s - ago_s)}
-        yield event | ({"event_type": "page_viewed"} if number < USERS else {})  # whoever is in is in from here on
+        # all that everybody passes is passed from here on
+        yield event | {"event_type": _TYPES[number // USERS]} if number < 4 * USERS else event
 
 
 def _live(count: int, seed: int) -> Iterator[Event]:
@@ -191,12 +194,11 @@ def _live(count: int, seed: int) -> Iterator[Event]:
 
 
 def _event(randomness: random.Random, user: int) -> Event:
-    kinds = ("page_viewed", "cart_add", "order_placed", "context_identified")
-    (event_type,) = randomness.choices(kinds, (50, 25, 20, 5))
+    (event_type,) = randomness.choices(_TYPES, (50, 25, 20, 5))
     payload: dict[str, Any] = {"total": round(100 * randomness.random(), 2)}
     payload["path"] = randomness.choice(("/", "/pricing", "/docs"))
-    payload["plan"] = "pro" if randomness.random() < 0.01 else "free"
-    payload["tier"] = "gold" if randomness.random() < 0.1 else "silver"
+    payload["plan"] = "pro" if randomness.random() < 0.005 else "free"
+    payload["tier"] = "gold" if randomness.random() < 0.02 else "silver"
     return {"user_id": user, "event_type": event_type, "payload": payload}
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from shared.contracts.redis_keys import head_key
-from tests.fault.readiness import metric
 from tests.fault.world import World
-from tests.support.evaluators import EvaluatorProcess, wait_for
+from tests.support.evaluators import EvaluatorProcess, metric, wait_for
 
 _PATIENCE_S = 60
 

@@ -32,13 +32,3 @@ def await_trouble(process: ServiceProcess, part: str, words: str, within_s: floa
 def await_no_trouble(process: ServiceProcess, part: str, within_s: float = 60) -> None:
     """Wait until the part is fine again."""
     wait_for(lambda: parts(process).get(part) == "ok", within_s, f"{part} of the {process.name} is fine again")
-
-
-def metric(process: ServiceProcess, name: str) -> float:
-    """The value of a metric without labels; 0 when it is not shown, or nobody answers (yet)."""
-    try:
-        with urllib.request.urlopen(f"{process.url}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-    except OSError:
-        return 0.0
-    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)

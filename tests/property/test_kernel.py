@@ -35,9 +35,11 @@ def test_conditions_that_share_an_aggregate_do_not_disturb_each_other(
 
 
 @settings(max_examples=1_000)
-@given(families(), logs())
-def test_segments_that_refer_to_others_agree_with_the_oracle(family: list[dict[str, Any]], log: list[Event]) -> None:
-    check_every_step(family, [0] * len(family), log)
+@given(families(), logs(), st.lists(sinces, min_size=4, max_size=4))
+def test_segments_that_refer_to_others_agree_with_the_oracle(
+    family: list[dict[str, Any]], log: list[Event], starts: list[int]
+) -> None:
+    check_every_step(family, starts[: len(family)], log)
 
 
 @settings(max_examples=500)

@@ -13,12 +13,14 @@ from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
 from services.evaluator.transition import LEAD_US, Outcome, packed
 from services.evaluator.user import User
+from services.evaluator.wishes import with_dependents
 from shared.contracts.change import Change, decode_change
 from shared.contracts.redis_keys import SOFT, unpack_records
 from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState, decode_state
 from tests.support import oracle
-from tests.support.strategies import definitions, families, logs, sharing_conditions
+from tests.support.served import as_served
+from tests.support.strategies import chains, definitions, families, logs, sharing_conditions
 from tests.support.stream import is_member
 
 KEY = b"1\0u"
@@ -30,12 +32,10 @@ class Evaluated:
     """One user of one partition, with some segments."""
 
     def __init__(self, followed: list[dict[str, Any]]) -> None:
-        known = dict(enumerate(followed, 1))
-        self.definitions = {n: oracle.with_references(definition, known) for n, definition in known.items()}
+        self.versions: dict[int, PlanVersion] = {}
         self.table = StateTable(0)
-        for segment_id, definition in known.items():
-            version = PlanVersion(1, definition, 0)
-            self.table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, 1, segment_id, 1, version, None, False, True))
+        for segment_id, definition in enumerate(followed, 1):
+            self._put(segment_id, PlanVersion(1, definition, 0))
         self.table.compile()
         self.user = User(KEY, 1, "u", UserState())
         self.table.live[KEY] = self.user
@@ -59,6 +59,28 @@ class Evaluated:
         self.step.sweep(until, 10, out)
         self._publish(out)
 
+    def wish(self, segment_id: int, version: PlanVersion | None, *, deleted: bool = False) -> list[Change]:
+        """Follow a command as its walk does; what changed."""
+        out, before = Outcome(self.table), len(self.changes)
+        self._put(segment_id, version, deleted=deleted)
+        self.table.compile()
+        self.step.reconcile(KEY, with_dependents(self.table.plans[1], {segment_id}), out)
+        self._publish(out)
+        return self.changes[before:]
+
+    def _put(self, segment_id: int, version: PlanVersion | None, *, deleted: bool = False) -> None:
+        record = SegmentRecord(SCHEMA_VERSION, 0, 1, segment_id, 1, version, None, deleted, reconciled=True)
+        self.table.put_segment(record)
+        self.versions.pop(segment_id, None)
+        if version is not None:
+            self.versions[segment_id] = version
+
+    @property
+    def definitions(self) -> dict[int, dict[str, Any]]:
+        """Those that serve, as the oracle is asked about them."""
+        given = {segment_id: version.definition for segment_id, version in self.versions.items()}
+        return as_served(given, {segment_id: version.cutover for segment_id, version in self.versions.items()})
+
     def _publish(self, out: Outcome) -> None:
         self.changes += [decode_change(value) for _, value in out.changes]
         if out.users:
@@ -79,6 +101,10 @@ class Evaluated:
         """Everything agrees with the oracle at `as_of`."""
         counted = oracle.counted(self.log)
         records = {record.segment_id: record for record in unpack_records(self.redis)}
+        for segment_id in self.table.segments.keys() - self.versions.keys():
+            gone = self.user.state.memberships.get(segment_id)
+            assert gone is None or (not gone.member and not self.table.segments[segment_id].deleted)
+            assert segment_id not in records
         for segment_id, definition in self.definitions.items():
             truth = oracle.member(definition, counted, as_of)
             membership = self.user.state.memberships.get(segment_id)
@@ -130,3 +156,33 @@ def test_every_turn_is_a_change_at_its_instant(followed: list[dict[str, Any]], l
         while (at := oracle.next_turn(definition, counted, at)) != NEVER:
             turns.append(at)
         assert [change.at_us for change in changes if change.at_us > last] == turns
+
+
+_wishes = st.tuples(
+    st.integers(1, 4), st.sampled_from(("nothing", "switch", "restore", "deactivate", "delete")), definitions
+)
+
+
+@settings(max_examples=500)
+@given(families() | chains(), st.lists(_wishes, min_size=8, max_size=8), logs(max_size=8))
+def test_who_refers_to_a_segment_follows_what_becomes_of_it(
+    family: list[dict[str, Any]], wishes: list[tuple[int, str, dict[str, Any]]], log: list[Event]
+) -> None:
+    """Switched to another version, deactivated, restored or deleted: at the same instant all answers are right."""
+    evaluated, deleted = Evaluated(family), set[int]()
+    for number, (event, (segment_id, what, definition)) in enumerate(zip(log, wishes, strict=False), 2):
+        evaluated.take(event)
+        if what == "nothing" or segment_id > len(family) or segment_id in deleted:
+            continue
+        version = None
+        if what in ("switch", "restore"):
+            version = PlanVersion(number, definition if what == "switch" else family[segment_id - 1], event.offset + 1)
+        elif what == "delete":
+            deleted.add(segment_id)
+        changes = evaluated.wish(segment_id, version, deleted=what == "delete")
+        now = evaluated.user.state.as_of
+        evaluated.check(now)
+        own = {"deactivate": "deactivated", "delete": "deleted"}.get(what, "computed")
+        for change in changes:
+            assert (change.at_us, change.reason) == (now, own if change.segment_id == segment_id else "computed")
+    evaluated.check(evaluated.user.state.as_of)

@@ -38,8 +38,8 @@ _TIME = re.compile(
 _CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
-def counted(events: Iterable[Event], since: int = 0) -> list[Event]:
-    """The events of one user that count, in log order: repeats are dropped, and what lies below `since`.
+def counted(events: Iterable[Event]) -> list[Event]:
+    """The events of one user that count, in log order: repeats are dropped.
 
     An event is a repeat if the previous event with its id in the log, itself dropped or not, was received less
     than 24 h before.
@@ -52,8 +52,7 @@ def counted(events: Iterable[Event], since: int = 0) -> list[Event]:
             received[event.event_id] = event.received_at
             if before is not None and event.received_at - before < DAY:
                 continue
-        if event.offset >= since:
-            kept.append(event)
+        kept.append(event)
     return kept
 
 
@@ -61,6 +60,7 @@ def member(definition: Json, events: Sequence[Event], as_of: int) -> bool:
     """Whether a known user with these events (as `counted` gives them) is in at `as_of`.
 
     A `segment_membership` carries the definition it asks about under `definition`; without one it has no members.
+    Any other condition may say under `since` which offset is the first it looks at.
     """
     if definition.get("type") == "segment_membership":
         other = definition.get("definition")
@@ -170,7 +170,8 @@ def _ages(condition: Json) -> Iterator[int]:
 
 def _seen(condition: Json, events: Sequence[Event], as_of: int) -> list[Event]:
     """The events up to `as_of` that a condition looks at, by time, then by place in the log."""
-    known = sorted((e for e in events if e.occurred_at <= as_of), key=lambda event: (event.occurred_at, event.offset))
+    counting = (e for e in events if e.occurred_at <= as_of and e.offset >= condition.get("since", 0))
+    known = sorted(counting, key=lambda event: (event.occurred_at, event.offset))
     if condition["type"] == "event_sequence":
         return known
     event_type = condition.get("event_type", "context_identified")

@@ -8,18 +8,19 @@ from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
 from tests.support.kernel import plan_of, take_in
+from tests.support.served import as_served
 
 
 def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int], log: Sequence[Event]) -> None:
     """After every event each segment agrees with the oracle, now, at its turn, and at any instant that may matter."""
-    plan, state, known = plan_of(definitions, sinces), UserState(), dict(enumerate(definitions, 1))
-    definitions = [oracle.with_references(definition, known) for definition in definitions]
+    plan, state = plan_of(definitions, sinces), UserState()
+    served = as_served(dict(enumerate(definitions, 1)), dict(enumerate(sinces, 1)))
     for number, event in enumerate(log, 1):
         take_in(plan, state, event)
-        for segment, definition, since in zip(plan.segments.values(), definitions, sinces, strict=True):
-            _check_turn(segment, definition, state, oracle.counted(log[:number], since))
-    for segment, definition, since in zip(plan.segments.values(), definitions, sinces, strict=True):
-        _check_all_instants(segment, definition, state, oracle.counted(log, since))
+        for segment_id, segment in plan.segments.items():
+            _check_turn(segment, served[segment_id], state, oracle.counted(log[:number]))
+    for segment_id, segment in plan.segments.items():
+        _check_all_instants(segment, served[segment_id], state, oracle.counted(log))
 
 
 def check_what_is_not_asked(definitions: Sequence[dict[str, Any]], log: Sequence[Event]) -> None:

@@ -191,6 +191,13 @@ def _reference(segment_ids: st.SearchStrategy[int]) -> st.SearchStrategy[dict[st
     return drawn.map(_without_type)
 
 
+@st.composite
+def chains(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Definitions of the segments 1, 2, ...: each but the first says what the one before it says, or the opposite."""
+    references = [draw(_reference(st.just(number))) for number in range(1, draw(st.integers(2, 4)))]
+    return [draw(definitions), *({"logic": "AND", "conditions": [reference]} for reference in references)]
+
+
 _STEPS = (0, 0, 1, SECOND // 2, SECOND, SECOND, 2 * SECOND, 3 * SECOND, 60 * SECOND, DAY - 1, DAY)
 _LATENESS = (None, None, 0, 0, 1, SECOND, SECOND, 2 * SECOND, 3 * SECOND, 90 * SECOND, 2 * DAY, -SECOND)
 

@@ -6,10 +6,10 @@ The worker recovers, or its watchdog ends it and the next start recovers; it is 
 import time
 
 from tests.fault.check import Verdict, check
-from tests.fault.readiness import metric, parts
+from tests.fault.readiness import parts
 from tests.fault.registry import case
 from tests.fault.world import RECOVERED_S, World
-from tests.support.evaluators import EvaluatorProcess, wait_for
+from tests.support.evaluators import EvaluatorProcess, metric, wait_for
 
 BYTES_PER_S = 2_000
 SLOW_S, SLOW_IN_BRIEF_S = 30.0, 15.0

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 from shared.contracts import redis_keys
 from tests.fault.check import Verdict, check
-from tests.fault.readiness import await_no_trouble, await_trouble, metric
+from tests.fault.readiness import await_no_trouble, await_trouble
 from tests.fault.registry import case_of
 from tests.fault.shifted_clock import ShiftedClock
 from tests.fault.world import World
-from tests.support.evaluators import wait_for
+from tests.support.evaluators import metric, wait_for
 
 JUMP_S = 7200.0
 DRIFT = 0.2

@@ -11,10 +11,9 @@ from shared.contracts.topics import CHANGELOG, CHANGELOG_MAX_BYTES, EVENTS
 from shared.runtime.kafka import producer_config
 from tests.bench.measure import percentile
 from tests.fault.check import Verdict, check
-from tests.fault.readiness import metric
 from tests.fault.registry import case
 from tests.fault.world import World
-from tests.support.evaluators import wait_for
+from tests.support.evaluators import metric, wait_for
 from tests.support.stream import TENANT
 
 HOT_EVENTS, HOT_EVENTS_IN_BRIEF = 1_000_000, 60_000

@@ -10,7 +10,7 @@ from shared.contracts.dead_letter import read_dead_letter_headers
 from shared.contracts.keys import partition_of, user_key
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, SIDE_PARTITIONS
 from tests.integration.evaluator.conftest import PARTITIONS
-from tests.support.evaluators import EvaluatorProcess, wait_for
+from tests.support.evaluators import EvaluatorProcess, metric, wait_for
 from tests.support.poison import POISON
 from tests.support.stream import TENANT, Stream, is_member
 
@@ -117,6 +117,16 @@ def test_computing_leaves_the_answers_alone_until_the_switch(stream: Stream, new
     stream.await_reports("switched", {stream.wish(1, serving=twice, version=2)})
     assert is_in(stream, "anna", 1)
     assert len(stream.changes()) == 1
+
+
+def test_a_user_with_more_events_than_are_kept_is_counted_in_a_metric(stream: Stream, new_worker: NewWorker) -> None:
+    worker = new_worker().await_ready()
+    stream.activate({1: {"logic": "AND", "conditions": [BOUGHT["conditions"][0] | {"value": 5_000, "window_days": 1}]}})  # type: ignore[operator]
+    for user_id, count in (("anna", 4_096), ("ben", 4_097)):
+        for _ in range(count):
+            stream.send(user_id, "buy")
+    stream.await_committed()
+    assert metric(worker, "shoal_evaluator_approximate_users") == 1
 
 
 def test_poison_lands_in_dead_letters_and_the_next_record_is_processed(stream: Stream, new_worker: NewWorker) -> None:
