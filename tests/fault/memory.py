@@ -35,7 +35,7 @@ class Memory:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._samples: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        self._samples: dict[tuple[str, int, float], list[tuple[float, float]]] = {}
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
 
@@ -47,21 +47,23 @@ class Memory:
         """Look no more: what became of each process, in the order of their starts."""
         self._enough.set()
         self._thread.join()
-        return [_growth(name, pid, samples) for (name, pid), samples in self._samples.items()]
+        return [_growth(name, pid, samples) for (name, pid, _), samples in self._samples.items()]
 
     def _run(self) -> None:
         while not self._enough.wait(INTERVAL_S):
             for name, pid in self._running():
-                if pid is not None and (size := _resident_mib(pid)) is not None:
-                    self._samples.setdefault((name, pid), []).append((time.monotonic(), size))
+                if pid is not None:
+                    self._sample(name, pid)
 
-
-def _resident_mib(pid: int) -> float | None:
-    try:
-        size = psutil.Process(pid).memory_info().rss
-    except psutil.NoSuchProcess:
-        return None
-    return size / _MIB if size else None  # one that has ended and is not fetched yet holds nothing
+    def _sample(self, name: str, pid: int) -> None:
+        try:
+            process = psutil.Process(pid)
+            began, size = process.create_time(), process.memory_info().rss
+        except psutil.NoSuchProcess:
+            return
+        if size:  # one that has ended and is not fetched yet holds nothing
+            # with its beginning: numbers of processes come again
+            self._samples.setdefault((name, pid, began), []).append((time.monotonic(), size / _MIB))
 
 
 def _growth(name: str, pid: int, samples: list[tuple[float, float]]) -> Growth:
