@@ -9,7 +9,7 @@ import random
 import statistics
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,24 +63,25 @@ def main() -> int:
     parser.add_argument(
         "--users", type=int, default=USERS, help=f"few reach the bounds of their states (default {USERS})"
     )
+    parser.add_argument("--spare", action="append", default=[], metavar="FAULT", help="leave one out, by its name")
     asked = parser.parse_args()
     print(f"soak: {asked.minutes:g} min, {asked.rate:,} events/s of {asked.users} users, seed {asked.seed}", flush=True)
     with fault_servers() as servers, fresh_world(servers, asked.seed) as world:
-        found = soak(world, asked.minutes, asked.rate, asked.users)
+        found = soak(world, asked.minutes, asked.rate, asked.users, asked.spare)
     print(summary(found))
     RESULT.write_text(json.dumps(_as_json(found), indent=1))
     print(f"written to {RESULT}")
     return 1 if found.differences else 0
 
 
-def soak(world: World, minutes: float, rate: int, users: int) -> Report:
-    """Load and faults for so many minutes, then the check."""
+def soak(world: World, minutes: float, rate: int, users: int, spared: Sequence[str]) -> Report:
+    """Load and faults (but the `spared`) for so many minutes, then the check."""
     steady = world.new_evaluator(supervised=True)  # never faulted itself, so that its memory can be watched for long
     victims = [world.new_evaluator(supervised=True) for _ in range(2)]
     for worker in (steady, *victims):
         worker.await_ready()
     world.activate(STATIONARY)
-    faults, struck, memory = Faults(world, victims), list[Struck](), Memory(lambda: _running(world))
+    faults, struck, memory = Faults(world, victims, spared), list[Struck](), Memory(lambda: _running(world))
     world.load(rate, users)
     memory.start()
     try:
