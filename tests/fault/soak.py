@@ -124,12 +124,14 @@ def summary(found: Report) -> str:
         recovered = [one.recovered_s for one in found.faults if one.fault == fault]
         lines.append(f"  {fault:<17} {len(recovered):>5}  {statistics.median(recovered):6.1f} {max(recovered):6.1f}")
     lines += [f"  the steady evaluator ended with {code}: {line}" for code, line in found.steady_ended]
-    lines.append("  process           pid  lived, min  MiB from    to  MiB/h (least squares, without the first minute)")
+    lines.append(
+        "  process           pid  lived, min  MiB from    to  peak  floor MiB/h (least of each minute but the first)"
+    )
     lines += [
         f"  {one.name:<12} {one.pid:>8}  {one.lived_s / 60:10.1f}  {one.first_mib:8.0f} {one.last_mib:5.0f}"
-        f"  {one.slope_mib_h:+.0f}"
+        f" {one.peak_mib:5.0f}  {one.floor_mib_h:+.0f}"
         for one in found.memory
-        if one.slope_mib_h is not None
+        if one.floor_mib_h is not None
     ]
     lines += found.differences[:_SHOWN]
     return "\n".join(lines)
