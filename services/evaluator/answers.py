@@ -1,9 +1,12 @@
 """Answers to questions about one user, from the state as it is. Pure: nothing of the table or of a user changes."""
 
+from collections.abc import Collection
+
 from services.evaluator.state_table import StateTable
 from shared.contracts.event import decode_event, to_event
 from shared.contracts.keys import user_key
 from shared.contracts.question import Explain, Explained, Refused, Tried, Try
+from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.errors import InvalidEvent
 from shared.domain.evidence import evidence_of
 from shared.domain.explanation import explain, nothing_found, turn_of
@@ -44,25 +47,29 @@ def _explained(ask: Explain, table: StateTable) -> Explained | Refused:
 
 def _tried(ask: Try, table: StateTable) -> Tried | Refused:
     message = decode_event(ask.event)
-    plan, state = _plan(table, message.tenant), table.read(user_key(message.tenant, message.user_id))
+    plan = _plan(table, message.tenant)
+    state = table.read(user_key(message.tenant, message.user_id))
     as_of = _as_of(table, state)
     try:
         event = to_event(message, as_of, table.next_offset)
     except InvalidEvent:
         # the api has looked at `occurred_at` by its own clock
         return Refused("the partition's clock is more than an hour behind")
-    before = set() if state is None else _members(plan, state.slots, as_of)
+    segments: Collection[CompiledSegment] = plan.segments.values()
+    if state is not None:  # of a user who becomes known by the event, every membership may turn
+        segments = [segment for segment in segments if segment.event_types.has(event.event_type)]
+    before = set() if state is None else _members(segments, state.slots, as_of)
     copy = UserState() if state is None else decode_state(encode_state(state))
     counted = not is_repeat(copy, event)
     if counted:
         fold(plan.by_event_type.get(event.event_type, plan.other), copy.slots, event)
-    after = _members(plan, copy.slots, as_of)
+    after = _members(segments, copy.slots, as_of)
     entered, exited = sorted(after - before), sorted(before - after)
     return Tried(as_of, counted, entered, exited, len(plan.segments) - len(entered) - len(exited))
 
 
-def _members(plan: Plan, slots: Slots, as_of: int) -> set[int]:
-    return {segment.segment_id for segment in plan.segments.values() if segment.verdict(slots, as_of)[0]}
+def _members(segments: Collection[CompiledSegment], slots: Slots, as_of: int) -> set[int]:
+    return {segment.segment_id for segment in segments if segment.verdict(slots, as_of)[0]}
 
 
 def _plan(table: StateTable, tenant: int) -> Plan:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.aggregate import NO_TIME, aggregate_of
+from shared.domain.aggregate import NO_TIME, Kind, aggregate_of
 from shared.domain.bucket import LIMIT, PER_WINDOW
 from shared.domain.compiled_segment import Activation, slot_key
 from shared.domain.condition import Condition, EventCount, EventSequence, Monetary, SegmentMembership, leaves
@@ -55,25 +55,27 @@ def _evidence(condition: Condition, since: int, plan: Plan, slots: Slots, as_of:
     if isinstance(condition, SegmentMembership):
         return NOTHING
     slot = plan.slots[slot_key(aggregate_of(condition), since)]
-    partial = slots.get(slot.key)
-    if not partial:
-        return NOTHING
+    partial = slots.get(slot.key) or slot.verbs.zero()
     if isinstance(condition, EventSequence):
         return _of_sequence(condition, partial)
-    events: list[KeptEvents] = []
-    match slot.aggregate.kind:
+    events, kept = _newest(condition, slot.aggregate.kind, partial, as_of)
+    return Evidence(events, kept, _folded(condition) if slot.is_approximate(slots) else None)
+
+
+def _newest(condition: Condition, kind: Kind, partial: Partial, as_of: int) -> tuple[list[KeptEvents], int]:
+    """The newest events, and how many there are in all."""
+    match kind:
         case "times":
             edge = as_of - _window(condition)
-            events = [KeptEvents(time, count) for time, count in reversed(counted(partial)) if time > edge]
+            entries = [entry for entry in reversed(counted(partial)) if entry[0] > edge]
+            return [KeptEvents(*entry) for entry in entries[:MAX_EVENTS]], len(entries)
         case "pairs":
             times, counts, sums, *_ = columns_after(partial, as_of - _window(condition))
-            events = [KeptEvents(*each) for each in zip(times, counts, map(number_of, sums), strict=True)]
-        case "newest" if partial[0] != NO_TIME:  # else no event has passed the filters
-            events = [KeptEvents(partial[0])]
-        case "value":
-            events = [KeptEvents(partial[0], value=partial[2])]
-    rough = slot.is_approximate(slots) and _folded(condition)
-    return Evidence(events[:MAX_EVENTS], len(events), rough or None)
+            newest = zip(times[:MAX_EVENTS], counts, map(number_of, sums), strict=False)
+            return [KeptEvents(*entry) for entry in newest], len(times)
+        case "newest" | "value" if partial[0] != NO_TIME:
+            return [KeptEvents(partial[0], value=partial[2] if kind == "value" else None)], 1
+    return [], 0
 
 
 def _window(condition: Condition) -> int:
