@@ -11,7 +11,7 @@ from shared.domain.errors import InvalidEvent
 from shared.domain.evidence import evidence_of
 from shared.domain.explanation import explain, nothing_found, turn_of
 from shared.domain.fold import fold, is_repeat
-from shared.domain.plan import Plan, compile_plan
+from shared.domain.plan import compile_plan
 from shared.domain.user_state import Slots, UserState, decode_state, encode_state
 
 _NO_PLAN = compile_plan(())
@@ -25,7 +25,7 @@ def answer_to(ask: Explain | Try, table: StateTable) -> Explained | Tried | Refu
 
 
 def _explained(ask: Explain, table: StateTable) -> Explained | Refused:
-    plan, activation = _plan(table, ask.tenant), table.serving(ask.tenant, ask.segment_id)
+    plan, activation = table.plans.get(ask.tenant, _NO_PLAN), table.serving(ask.tenant, ask.segment_id)
     if activation is None or ask.segment_id not in plan.segments:
         return Refused("the segment's active version has not been taken in yet")
     state = table.read(user_key(ask.tenant, ask.user_id))
@@ -47,7 +47,7 @@ def _explained(ask: Explain, table: StateTable) -> Explained | Refused:
 
 def _tried(ask: Try, table: StateTable) -> Tried | Refused:
     message = decode_event(ask.event)
-    plan = _plan(table, message.tenant)
+    plan = table.plans.get(message.tenant, _NO_PLAN)
     state = table.read(user_key(message.tenant, message.user_id))
     as_of = _as_of(table, state)
     try:
@@ -70,11 +70,6 @@ def _tried(ask: Try, table: StateTable) -> Tried | Refused:
 
 def _members(segments: Collection[CompiledSegment], slots: Slots, as_of: int) -> set[int]:
     return {segment.segment_id for segment in segments if segment.verdict(slots, as_of)[0]}
-
-
-def _plan(table: StateTable, tenant: int) -> Plan:
-    followed = table.plans.get(tenant)
-    return _NO_PLAN if followed is None else followed.plan
 
 
 def _as_of(table: StateTable, state: UserState | None) -> int:
