@@ -73,8 +73,8 @@ def _actual(condition: Gathering, key: str, plan: Plan, slots: Slots, as_of: int
     if not isinstance(condition, EventCount) or condition.window_us is None:
         return verbs.value(partial, as_of, None), False
     count, needed = verbs.value(partial, as_of, condition.window_us), newest_needed(condition.operator, condition.value)
-    # when an older one is kept outside of the window, or fewer than are needed, then all in the window are kept
-    return count, needed <= LIMIT and needed <= count == verbs.value(partial, as_of, None)
+    # at least one more is kept than is needed; with an older one outside of the window all in it are kept
+    return count, needed <= LIMIT and needed < count == verbs.value(partial, as_of, None)
 
 
 def _metric(condition: Monetary, totals: Totals) -> float | None:

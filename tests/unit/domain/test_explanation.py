@@ -39,8 +39,8 @@ def count(value: int, window_s: int, **more: Any) -> dict[str, Any]:
 
 def test_a_count_of_as_many_as_are_kept_is_a_lower_bound() -> None:
     ((found, evidence),) = looked_into([event(n) for n in range(5)], count(3, 60))
-    assert found == FoundCondition(3, at_least=True, matches=True, next_change_at=START + 62 * SECOND_US)
-    assert [kept.occurred_at for kept in evidence.events] == [START + n * SECOND_US for n in (4, 3, 2)]
+    assert found == FoundCondition(4, at_least=True, matches=True, next_change_at=START + 62 * SECOND_US)
+    assert [kept.occurred_at for kept in evidence.events] == [START + n * SECOND_US for n in (4, 3, 2, 1)]
 
 
 def test_a_count_is_exact_when_an_older_event_is_kept_or_fewer_than_decide() -> None:
