@@ -46,11 +46,15 @@ class PartitionRecord(msgspec.Struct, array_like=True):
 
 
 class PlanVersion(msgspec.Struct, array_like=True, frozen=True):
-    """One version of a segment in this partition; it counts events at or after the offset `cutover`."""
+    """One version of a segment in this partition; it counts events at or after the offset `cutover`.
+
+    inherited: by content hash, the aggregates that were gathered already when it came, and since when.
+    """
 
     version: int
     definition: dict[str, Any]
     cutover: int
+    inherited: dict[str, int] = {}
 
 
 class SegmentRecord(msgspec.Struct, array_like=True, frozen=True):

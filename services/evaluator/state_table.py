@@ -163,7 +163,7 @@ class StateTable:
             return None
         version = record.serving
         definition = self._definition(segment_id, version)
-        return Activation(segment_id, version.version, definition, version.cutover, serving=True)
+        return Activation(segment_id, version.version, definition, version.cutover, True, version.inherited)
 
     def _activations(self, tenant: int) -> Iterator[Activation]:
         for record in self.segments.values():
@@ -172,7 +172,9 @@ class StateTable:
             for version, serving in ((record.serving, True), (record.computing, False)):
                 if version is not None and (serving or version != record.serving):
                     definition = self._definition(record.segment_id, version)
-                    yield Activation(record.segment_id, version.version, definition, version.cutover, serving)
+                    yield Activation(
+                        record.segment_id, version.version, definition, version.cutover, serving, version.inherited
+                    )
 
     def _definition(self, segment_id: int, version: PlanVersion) -> Definition:
         parsed = self._definitions.get((segment_id, version.version))

@@ -26,8 +26,9 @@ Answer = TypeVar("Answer")
 class Activation(msgspec.Struct, frozen=True):
     """One version of a segment that is followed.
 
-    since: its cutover offset; events below it are not folded into its slots.
-    serving: its answer counts; otherwise it gathers state silently.
+    since: its cutover offset; events below it are not folded into its slots. serving: its answer counts; otherwise it
+    gathers state silently. inherited: by content hash, the aggregates that were gathered already, and since when: their
+    slots are shared.
     """
 
     segment_id: int
@@ -35,6 +36,16 @@ class Activation(msgspec.Struct, frozen=True):
     definition: Definition
     since: int
     serving: bool
+    inherited: dict[str, int] = {}
+
+    def since_of(self, aggregate: Aggregate) -> int:
+        """The first offset that counts for an aggregate."""
+        return self.inherited.get(aggregate.content_hash(), self.since) if self.inherited else self.since
+
+    def slot_of(self, condition: Gathering) -> str:
+        """The key of the slot that a condition looks at."""
+        aggregate = aggregate_of(condition)
+        return slot_key(aggregate, self.since_of(aggregate))
 
 
 class CompiledSegment(NamedTuple):
@@ -73,7 +84,7 @@ def compile_segments(serving: Iterable[Activation]) -> dict[int, CompiledSegment
             if other in activations:
                 visit(other)
         others = [compiled[other] for other in wanted if other in compiled]
-        keys = {c: slot_key(aggregate_of(c), activation.since) for c in gathering(activation.definition)}
+        keys = {c: activation.slot_of(c) for c in gathering(activation.definition)}
         known = {other.segment_id: _remembered(answers[other.segment_id], memo) for other in others}
         own = answers[segment_id] = answers_of(activation.definition, Sources(keys, known))
         compiled[segment_id] = CompiledSegment(

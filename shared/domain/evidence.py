@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.aggregate import NO_TIME, Kind, aggregate_of
+from shared.domain.aggregate import NO_TIME, Kind
 from shared.domain.bucket import LIMIT, PER_WINDOW
-from shared.domain.compiled_segment import Activation, slot_key
+from shared.domain.compiled_segment import Activation
 from shared.domain.condition import Condition, EventCount, EventSequence, Monetary, SegmentMembership, leaves
 from shared.domain.label import duration
 from shared.domain.newest_times import counted
@@ -48,13 +48,13 @@ def evidence_of(activation: Activation, plan: Plan, slots: Slots, as_of: int) ->
 
     `as_of`: microseconds, not earlier than any event folded.
     """
-    return [_evidence(leaf, activation.since, plan, slots, as_of) for leaf in leaves(activation.definition)]
+    return [_evidence(leaf, activation, plan, slots, as_of) for leaf in leaves(activation.definition)]
 
 
-def _evidence(condition: Condition, since: int, plan: Plan, slots: Slots, as_of: int) -> Evidence:
+def _evidence(condition: Condition, activation: Activation, plan: Plan, slots: Slots, as_of: int) -> Evidence:
     if isinstance(condition, SegmentMembership):
         return NOTHING
-    slot = plan.slots[slot_key(aggregate_of(condition), since)]
+    slot = plan.slots[activation.slot_of(condition)]
     partial = slots.get(slot.key) or slot.verbs.zero()
     if isinstance(condition, EventSequence):
         return _of_sequence(condition, partial)

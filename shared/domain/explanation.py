@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.aggregate import Totals, aggregate_of
+from shared.domain.aggregate import Totals
 from shared.domain.bucket import LIMIT
 from shared.domain.comparison import newest_needed
-from shared.domain.compiled_segment import Activation, slot_key
+from shared.domain.compiled_segment import Activation
 from shared.domain.condition import Condition, EventCount, Gathering, Monetary, SegmentMembership, leaves
 from shared.domain.condition_verdict import Verdict, condition_verdict
 from shared.domain.numbers import number_of
@@ -37,7 +37,7 @@ def explain(activation: Activation, plan: Plan, slots: Slots, as_of: int) -> lis
 
     `as_of`: microseconds, not earlier than any event folded.
     """
-    return [_found(leaf, activation.since, plan, slots, as_of) for leaf in leaves(activation.definition)]
+    return [_found(leaf, activation, plan, slots, as_of) for leaf in leaves(activation.definition)]
 
 
 def nothing_found(activation: Activation) -> list[FoundCondition]:
@@ -52,13 +52,13 @@ def turn_of(recheck_at: int) -> int | None:
     return None if recheck_at == NEVER else recheck_at
 
 
-def _found(condition: Condition, since: int, plan: Plan, slots: Slots, as_of: int) -> FoundCondition:
+def _found(condition: Condition, activation: Activation, plan: Plan, slots: Slots, as_of: int) -> FoundCondition:
     if isinstance(condition, SegmentMembership):
         other = plan.segments.get(condition.segment_id)
         actual, recheck_at = (False, NEVER) if other is None else other.verdict(slots, as_of)
         matches = (actual is (condition.operator == "in")) is not condition.negate
         return FoundCondition(actual, at_least=False, matches=matches, next_change_at=turn_of(recheck_at))
-    key = slot_key(aggregate_of(condition), since)
+    key = activation.slot_of(condition)
     verdict: Verdict = condition_verdict(condition, key)
     matches, recheck_at = verdict(slots, as_of)
     value, at_least = _actual(condition, key, plan, slots, as_of)

@@ -7,10 +7,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from shared.domain.aggregate import Aggregate, Verbs, aggregate_of, count_verbs, filtered, newest_verbs, totals_verbs
+from shared.domain.bucket import LIMIT
 from shared.domain.comparison import newest_needed
 from shared.domain.compiled_segment import Activation, CompiledSegment, compile_segments, slot_key
 from shared.domain.condition import (
     PROPERTIES_EVENT,
+    Definition,
     EventCount,
     EventSequence,
     EventTypes,
@@ -51,6 +53,7 @@ Take = Callable[[Partial, Event, int], Iterable[Watcher]]
 class SlotPlan(NamedTuple):
     """One partial of a user: an aggregate counted from one offset on, and the windows (us, ascending) over it.
 
+    newest: how many of the newest times decide all conditions over it.
     take: its verb `add`, which tells besides which segments to ask anew. required: which of those that require a
     condition over it have come to it. Both as `crossing.Watch` has them.
     """
@@ -59,10 +62,21 @@ class SlotPlan(NamedTuple):
     since: int
     aggregate: Aggregate
     windows: tuple[int, ...]
+    newest: int
     verbs: Verbs
     take: Take
     required: Callable[[Partial, int], Iterable[Watcher]]
     event_types: EventTypes
+
+    def suffices(self, condition: Gathering) -> bool:
+        """Whether it has kept what the condition, over the same aggregate, needs."""
+        match condition:
+            case EventCount(window_us=int(window)):
+                enough = newest_needed(condition.operator, condition.value) <= self.newest
+                return enough and (self.newest <= LIMIT or window <= self.windows[-1])
+            case Monetary(window_us=int(window)):
+                return window <= self.windows[-1]
+        return True
 
     def is_approximate(self, slots: Slots) -> bool:
         """Whether the user's oldest entries of this slot did not all fit.
@@ -99,6 +113,18 @@ class Plan(NamedTuple):
     slots: dict[str, SlotPlan]
     other: EventPlan = EventPlan()
 
+    def gathered(self, definition: Definition) -> dict[str, int]:
+        """By content hash the aggregates of a definition that are gathered already as it needs them, and since when."""
+        wanted: dict[Aggregate, list[Gathering]] = defaultdict(list)
+        for condition in gathering(definition):
+            wanted[aggregate_of(condition)].append(condition)
+        found: dict[str, int] = {}
+        for slot in self.slots.values():
+            if all(map(slot.suffices, conditions := wanted.get(slot.aggregate, []))) and conditions:
+                content = slot.aggregate.content_hash()
+                found[content] = min(slot.since, found.get(content, slot.since))
+        return found
+
     def awake(self, slots: Slots, as_of: int) -> set[int]:
         """The segments that require something to which the user has come: for the others it is all that matters."""
         return {
@@ -115,7 +141,8 @@ def compile_plan(activations: Iterable[Activation]) -> Plan:
     sharing: dict[tuple[Aggregate, int], list[Gathering]] = defaultdict(list)
     for activation in followed:
         for condition in gathering(activation.definition):
-            sharing[aggregate_of(condition), activation.since].append(condition)
+            aggregate = aggregate_of(condition)
+            sharing[aggregate, activation.since_of(aggregate)].append(condition)
     segments = compile_segments([activation for activation in followed if activation.serving])
     watched = _watched(segments, requirements({a.segment_id: a.definition for a in followed if a.serving}))
     slots = [_slot(aggregate, since, conditions, watched) for (aggregate, since), conditions in sharing.items()]
@@ -161,13 +188,14 @@ def _slot(
     watchers = watched.get(key, [])
     counted = (c for c in conditions if isinstance(c, EventCount | Monetary | Recency))
     windows = tuple(sorted({c.window_us for c in counted if c.window_us is not None}))
-    verbs = filtered(_verbs(aggregate, conditions, windows), event_filter(aggregate.filters))
+    newest = max((newest_needed(c.operator, c.value) for c in conditions if isinstance(c, EventCount)), default=0)
+    verbs = filtered(_verbs(aggregate, windows, newest), event_filter(aggregate.filters))
     take = watching(aggregate, verbs.add, watchers).take
     required = watching(aggregate, verbs.add, [each for each in watchers if each[1][2] is Role.REQUIRED]).reached
-    return SlotPlan(key, since, aggregate, windows, verbs, take, required, event_types(conditions[0]))
+    return SlotPlan(key, since, aggregate, windows, newest, verbs, take, required, event_types(conditions[0]))
 
 
-def _verbs(aggregate: Aggregate, conditions: list[Gathering], windows: tuple[int, ...]) -> Verbs:
+def _verbs(aggregate: Aggregate, windows: tuple[int, ...], newest: int) -> Verbs:
     match aggregate:
         case Aggregate(sequence=EventSequence() as sequence):
             verbs = sequence_verbs(sequence)
@@ -178,9 +206,8 @@ def _verbs(aggregate: Aggregate, conditions: list[Gathering], windows: tuple[int
         case Aggregate(kind="pairs", property=str(name)):
             verbs = pairs_verbs(name, windows)
         case Aggregate(kind="times"):
-            counts = (c for c in conditions if isinstance(c, EventCount))
             # one more than decides, so that a list that is full does not look like one that has just become so
-            verbs = times_verbs(1 + max(newest_needed(c.operator, c.value) for c in counts), windows)
+            verbs = times_verbs(1 + newest, windows)
         case _:
             verbs = newest_verbs() if aggregate.kind == "newest" else count_verbs()
     return verbs

@@ -49,7 +49,9 @@ def _undisturbed(stream: Stream, truth: Truth) -> Iterator[Change]:
     for partition, records in logs.items():
         table = StateTable(partition)
         for segment_id, definition in truth.definitions.items():
-            version = PlanVersion(1, definition, truth.cutovers[segment_id, partition])
+            version = PlanVersion(
+                1, definition, truth.cutovers[segment_id, partition], truth.inherited.get((segment_id, partition), {})
+            )
             table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, TENANT, segment_id, 1, version, None, False, True))
         table.compile()
         out, step = Outcome(table), Step(table, stream.partitions)

@@ -16,6 +16,7 @@ from services.evaluator.user import User
 from services.evaluator.wishes import with_dependents
 from shared.contracts.change import Change, decode_change
 from shared.contracts.redis_keys import SOFT, unpack_records
+from shared.domain.definition import parse_definition
 from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState, decode_state
 from tests.support import oracle
@@ -59,6 +60,11 @@ class Evaluated:
         self.step.sweep(until, 10, out)
         self._publish(out)
 
+    def version(self, number: int, definition: dict[str, Any]) -> PlanVersion:
+        """One that comes now, and shares what is gathered."""
+        gathered = self.table.plans[1].gathered(parse_definition(definition))
+        return PlanVersion(number, definition, self.user.state.applied_offset + 1, gathered)
+
     def wish(self, segment_id: int, version: PlanVersion | None, *, deleted: bool = False) -> list[Change]:
         """Follow a command as its walk does; what changed."""
         out, before = Outcome(self.table), len(self.changes)
@@ -79,7 +85,10 @@ class Evaluated:
     def definitions(self) -> dict[int, dict[str, Any]]:
         """Those that serve, as the oracle is asked about them."""
         given = {segment_id: version.definition for segment_id, version in self.versions.items()}
-        return as_served(given, {segment_id: version.cutover for segment_id, version in self.versions.items()})
+        sinces = {segment_id: version.cutover for segment_id, version in self.versions.items()}
+        return as_served(
+            given, sinces, {segment_id: version.inherited for segment_id, version in self.versions.items()}
+        )
 
     def _publish(self, out: Outcome) -> None:
         self.changes += [decode_change(value) for _, value in out.changes]
@@ -176,7 +185,7 @@ def test_who_refers_to_a_segment_follows_what_becomes_of_it(
             continue
         version = None
         if what in ("switch", "restore"):
-            version = PlanVersion(number, definition if what == "switch" else family[segment_id - 1], event.offset + 1)
+            version = evaluated.version(number, definition if what == "switch" else family[segment_id - 1])
         elif what == "delete":
             deleted.add(segment_id)
         changes = evaluated.wish(segment_id, version, deleted=what == "delete")

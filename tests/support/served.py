@@ -1,21 +1,41 @@
 """Definitions as the oracle is asked about them: each carries those it refers to, and where in the log it begins."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from shared.domain.aggregate import aggregate_of
+from shared.domain.condition import gathering
+from shared.domain.definition import parse_definition
 from tests.support import oracle
 from tests.support.oracle import Json
 
+Inherited = Mapping[str, int]
+"""By content hash the aggregates that a version found gathered, and since when."""
 
-def as_served(definitions: Mapping[int, Json], sinces: Mapping[int, int]) -> dict[int, Json]:
+
+def as_served(
+    definitions: Mapping[int, Json], sinces: Mapping[int, int], inherited: Mapping[int, Inherited] | None = None
+) -> dict[int, Json]:
     """The serving definitions by segment id, for questions about all events that count.
 
-    Each looks at the events from its own offset in `sinces` on, wherever it is referred to.
+    Each looks at the events from its own offset in `sinces` on, wherever it is referred to; what it inherited begins
+    earlier.
     """
-    counting = {segment_id: _counting_from(sinces[segment_id], item) for segment_id, item in definitions.items()}
+    counting = {
+        segment_id: _counting_from(_since_of(sinces[segment_id], (inherited or {}).get(segment_id, {})), item)
+        for segment_id, item in definitions.items()
+    }
     return {segment_id: oracle.with_references(item, counting) for segment_id, item in counting.items()}
 
 
-def _counting_from(since: int, item: Json) -> Json:
+def _since_of(cutover: int, inherited: Inherited) -> Callable[[Json], int]:
+    def since_of(condition: Json) -> int:
+        (parsed, *_) = gathering(parse_definition({"logic": "AND", "conditions": [condition]}))
+        return inherited.get(aggregate_of(parsed).content_hash(), cutover)
+
+    return since_of if inherited else lambda _: cutover
+
+
+def _counting_from(since_of: Callable[[Json], int], item: Json) -> Json:
     if "logic" in item:
-        return item | {"conditions": [_counting_from(since, part) for part in item["conditions"]]}
-    return item | {"since": since}
+        return item | {"conditions": [_counting_from(since_of, part) for part in item["conditions"]]}
+    return item if item["type"] == "segment_membership" else item | {"since": since_of(item)}

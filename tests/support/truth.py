@@ -48,12 +48,19 @@ class Truth:
             if report.kind == "segment"
         }
 
+        self.inherited: dict[tuple[int, int], dict[str, int]] = {
+            place: record.serving.inherited
+            for place, record in stream.segment_records().items()
+            if record.serving is not None
+        }
+
     def memberships(self, as_of: int) -> Membership:
         """Who is in which segment at `as_of`, by the naive oracle."""
         found: Membership = {}
         for partition, users in self.events.items():
             since = {segment_id: self.cutovers[segment_id, partition] for segment_id in self.definitions}
-            served = as_served(self.definitions, since)
+            inherited = {segment_id: self.inherited.get((segment_id, partition), {}) for segment_id in since}
+            served = as_served(self.definitions, since, inherited)
             for user_id, events in users.items():
                 counted = oracle.counted(events)
                 for segment_id, definition in served.items():
@@ -66,7 +73,14 @@ class Truth:
         found = {}
         for partition, users in self.events.items():
             plan = compile_plan(
-                Activation(segment_id, 1, parse_definition(definition), self.cutovers[segment_id, partition], True)
+                Activation(
+                    segment_id,
+                    1,
+                    parse_definition(definition),
+                    self.cutovers[segment_id, partition],
+                    serving=True,
+                    inherited=self.inherited.get((segment_id, partition), {}),
+                )
                 for segment_id, definition in self.definitions.items()
             )
             for user_id, events in users.items():

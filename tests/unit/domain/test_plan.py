@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from shared.domain.compiled_segment import Activation
 from shared.domain.definition import parse_definition
 from shared.domain.event import Event
@@ -96,3 +98,36 @@ def test_a_segment_is_touched_by_every_event_type_it_names_and_by_no_other() -> 
 def test_a_plan_of_nothing_is_empty() -> None:
     plan = compile_plan([])
     assert (plan.by_event_type, plan.segments, plan.slots) == ({}, {}, {})
+
+
+def test_a_definition_finds_gathered_what_suffices_for_it() -> None:
+    day, week = {"window_days": 1}, {"window_days": 7}
+    spent = {
+        "type": "monetary",
+        "event_type": "order",
+        "property": "total",
+        "metric": "sum",
+        "operator": "gt",
+        "value": 1,
+    }
+    first = activation(1, count("view", value=3, **week), count("order"), spent | week, since=5)
+    plan = compile_plan([first, activation(2, count("view", value=3, **week), since=9)])
+
+    def gathered(*conditions: dict[str, Any]) -> list[int]:
+        return list(plan.gathered(activation(3, *conditions).definition).values())
+
+    assert gathered(count("view", value=3, window_days=30)) == [5], "the newest times decide windows of any length"
+    assert gathered(count("view", value=4, **day)) == [], "three are kept"
+    assert gathered(count("view", value=2, **day), count("view", value=9, **day)) == [], "all of them or none"
+    assert gathered(count("order", value=70, operator="lt")) == [5]
+    assert gathered(spent | day | {"metric": "max"}) == [5]
+    assert gathered(spent | {"window_days": 8}) == []
+    assert gathered(count("signup"), spent) == [], "not followed so far"
+
+
+def test_what_is_inherited_lies_in_one_slot() -> None:
+    first = activation(1, count("order"), count("view"))
+    gathered = compile_plan([first]).gathered(activation(2, count("order", value=5), count("signup")).definition)
+    second = replace(activation(2, count("order", value=5), count("signup"), since=40), inherited=gathered)
+    plan = compile_plan([first, second])
+    assert sorted(slot.since for slot in plan.slots.values()) == [0, 0, 40]
