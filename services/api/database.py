@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from services.api.repository.exports import ExportRepository
 from services.api.repository.outbox import OutboxRepository
 from services.api.repository.progress import ProgressRepository
+from services.api.repository.references import ReferenceRepository
 from services.api.repository.segments import SegmentRepository
 from services.api.repository.tenants import TenantRepository
 
@@ -30,6 +31,7 @@ class UnitOfWork:
 
     tenants: TenantRepository
     segments: SegmentRepository
+    references: ReferenceRepository
     exports: ExportRepository
     outbox: OutboxRepository
     progress: ProgressRepository
@@ -73,6 +75,7 @@ class Database:
             yield UnitOfWork(
                 TenantRepository(connection),
                 SegmentRepository(connection),
+                ReferenceRepository(connection),
                 ExportRepository(connection),
                 OutboxRepository(connection),
                 ProgressRepository(connection),

@@ -52,3 +52,11 @@ def membership_at(value: bytes | None, now: int, asked: Container[int]) -> Membe
     member_of.sort()
     known = hard_turn != NEVER and hard_turn <= soft_turn
     return Membership(member_of, stale, hard_turn if known else None)
+
+
+def entered_at(value: bytes) -> dict[int, int]:
+    """When the user entered each segment of a packed value, or will: microseconds since 1970."""
+    return {
+        segment_id: turns_at if flags & COMING else entered
+        for segment_id, entered, turns_at, flags in unpack_records(value)
+    }

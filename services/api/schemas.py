@@ -62,6 +62,19 @@ class Segment(BaseModel):
     updated_at: str
 
 
+class DefinitionWarning(BaseModel):
+    """Something worth knowing of a definition, never an error; `path` is a JSON path, `$` the whole definition."""
+
+    path: str
+    message: str
+
+
+class SavedSegment(Segment):
+    """A segment after a change. `warnings` are about the definition that the request gave."""
+
+    warnings: list[DefinitionWarning]
+
+
 class Version(BaseModel):
     """One saved definition of a segment."""
 
@@ -88,6 +101,81 @@ class Compute(BaseModel):
     started_at: str | None
     finished_at: str | None
     error: str | None
+
+
+class UserSegment(BaseModel):
+    """A segment that a user is in, since `computed_at`; `member_count` is null while nobody can count."""
+
+    segment_id: int
+    segment_name: str
+    member_count: int | None
+    computed_at: str
+
+
+class ExplainedCondition(BaseModel):
+    """What one condition looked at (`actual_value`), compares it with (`threshold`), and says (`matches`).
+
+    `at_least`: the true count may be higher. `next_change_at`: when time alone turns it, null for never. `path`: its
+    place in the definition.
+    """
+
+    index: int
+    type: str
+    label: str
+    actual_value: Any
+    threshold: Any
+    matches: bool
+    path: str
+    next_change_at: str | None
+    at_least: bool
+
+
+class KeptEvents(BaseModel):
+    """One event, or `count` that are kept as one; the `value` of the property, the `steps` of the sequence that fit."""
+
+    occurred_at: str
+    count: int
+    value: Any = None
+    steps: list[int] | None = None
+
+
+class Evidence(BaseModel):
+    """The newest of the `kept` events that a condition has to go by; `reason`: why the answer is `approximate`."""
+
+    index: int
+    events: list[KeptEvents]
+    kept: int
+    approximate: bool
+    reason: str | None
+
+
+class Explanation(BaseModel):
+    """Why a user is in a segment, or not, at `as_of`. A user who is not `known` is in no segment."""
+
+    member: bool
+    known: bool
+    version: int
+    as_of: str
+    next_change_at: str | None
+    conditions: list[ExplainedCondition]
+    evidence: list[Evidence]
+
+
+class SegmentName(BaseModel):
+    """A segment by name."""
+
+    id: int
+    name: str
+
+
+class TriedEvent(BaseModel):
+    """The memberships that an event would turn. `published`: false if it would be dropped as a repeat."""
+
+    published: bool
+    entered: list[SegmentName]
+    exited: list[SegmentName]
+    unchanged_count: int
+    as_of: str
 
 
 class ExportQueued(BaseModel):

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -85,8 +86,21 @@ segment_versions = Table(
     # json, not jsonb: the definition as it was saved, its keys in their order
     Column("definition", JSON, nullable=False),
     Column("fingerprint", Text, nullable=False),
+    # what the definition says, whatever its spelling; null in versions saved before this was told
+    Column("meaning", Text),
     Column("created_by", Text, nullable=False),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
+    Index("segment_versions_meaning_index", "meaning"),
+)
+
+# Which segments a version's definition refers to. Rows of a version never change, as it does not.
+segment_references = Table(
+    "segment_references",
+    metadata,
+    Column("segment_id", BigInteger, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("refers_to", BigInteger, ForeignKey("segments.id"), primary_key=True, index=True),
+    ForeignKeyConstraint(("segment_id", "version"), ("segment_versions.segment_id", "segment_versions.version")),
 )
 
 exports = Table(

@@ -17,6 +17,7 @@ from services.api.live_segments import LiveSegments
 from services.api.membership_reader import MembershipReader
 from services.api.outbox_relay import OutboxRelay
 from services.api.progress_reader import ProgressReader
+from services.api.questions import Questions
 from services.api.settings import ApiSettings
 from shared.contracts.topics import EVENTS_MAX_BYTES
 from shared.runtime.clock import Clock, SystemClock
@@ -49,6 +50,7 @@ class Wiring:
         )
         self.live = LiveSegments(self._live_ids)
         self.reader = MembershipReader(self.redis, settings.partitions)
+        self.questions = Questions(settings.redis_url, settings.partitions)
         self.relay = OutboxRelay(self.database, self.writer, settings.partitions)
         self.progress = ProgressReader(
             self.database, settings.kafka_bootstrap_servers, settings.partitions, self._segments_changed
@@ -74,6 +76,7 @@ class Wiring:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.writer.stop()
         await self.redis.aclose()
+        await self.questions.close()
         await self.database.close()
 
     def wake_relay(self) -> None:

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaException
 from redis.asyncio import Redis
 
 from services.evaluator import changelog
+from services.evaluator.answering import Answering
 from services.evaluator.catalog import Catalog
 from services.evaluator.changelog import ChangelogWriter, Fenced, UnreadableState
 from services.evaluator.clock_watch import ClockWatch
@@ -173,6 +174,7 @@ class Assignment:
         holding.tasks.append(working)
         await self._catch_up(owner, recovery.committed)
         holding.open(owner)
+        holding.tasks.append(self._guarded(holding, Answering(self._redis, owner).run()))
         self._watchdog.disarm(_part(partition))
         log.info(
             "partition %d: ours from epoch %d, %d users, next offset %d",

@@ -63,6 +63,14 @@ class StateTable:
                 self._note_bound(user)
         return user
 
+    def read(self, key: bytes) -> UserState | None:
+        """The state under that key, to be looked at only: a user who is not in memory is not kept there for it."""
+        user = self.live.get(key)
+        if user is not None:
+            return user.state
+        stored = self.store.get(key)
+        return None if stored is None else decode_state(stored)
+
     def add_user(self, key: bytes, tenant: int, user_id: str) -> User:
         """A user seen for the first time."""
         user = self.live[key] = User(key, tenant, user_id, UserState())
@@ -147,6 +155,15 @@ class StateTable:
         for tenant in self._uncompiled:
             self.plans[tenant] = compile_plan(self._activations(tenant))
         self._uncompiled.clear()
+
+    def serving(self, tenant: int, segment_id: int) -> Activation | None:
+        """The serving version of a tenant's segment; None when it has none here."""
+        record = self.segments.get(segment_id)
+        if record is None or record.tenant != tenant or record.serving is None:
+            return None
+        version = record.serving
+        definition = self._definition(segment_id, version)
+        return Activation(segment_id, version.version, definition, version.cutover, serving=True)
 
     def _activations(self, tenant: int) -> Iterator[Activation]:
         for record in self.segments.values():

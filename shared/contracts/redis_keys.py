@@ -1,4 +1,7 @@
-"""Every key of Redis, and the packed value of a user. `{p}` is the hash tag: one partition, one slot of a cluster."""
+"""Every key and channel of Redis, and the packed value of a user.
+
+`{p}` is the hash tag: one partition, one slot of a cluster.
+"""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -71,6 +74,11 @@ def rebuilding_key(partition: int) -> bytes:
     return b"{%d}:rebuilding" % partition
 
 
+def epoch_of(head: bytes) -> int:
+    """The owner's epoch in a value of `head_key`."""
+    return int(head.split()[0])
+
+
 def user_prefix(partition: int) -> bytes:
     """What all `user_key`s of a partition begin with; `<tenant>:<user id>` follows."""
     return b"{%d}:user:" % partition
@@ -89,6 +97,16 @@ def members_prefix(partition: int) -> bytes:
 def members_key(partition: int, tenant: int, segment_id: int) -> bytes:
     """Sorted set, all scores 0: the user ids in a segment, for paging in lexical order."""
     return b"{%d}:members:%d:%d" % (partition, tenant, segment_id)
+
+
+def questions_channel(partition: int) -> bytes:
+    """The channel on which the partition's owner hears questions about its users."""
+    return b"{%d}:questions" % partition
+
+
+def answer_key(partition: int, question_id: str) -> bytes:
+    """A list of the answers to one question, that soon expires: the owner's, and perhaps a replaced owner's."""
+    return b"{%d}:answer:%s" % (partition, question_id.encode())
 
 
 def data_pattern(partition: int) -> bytes:

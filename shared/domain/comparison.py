@@ -21,15 +21,23 @@ COMPARE: dict[str, Callable[[int, int], bool]] = {
 }
 """`COMPARE[op](actual, threshold)`."""
 
+TURNED_AROUND: dict[CountOperator, CountOperator] = {
+    "eq": "neq",
+    "neq": "eq",
+    "gt": "lte",
+    "lte": "gt",
+    "gte": "lt",
+    "lt": "gte",
+}
+"""The operator that is true when the other is not."""
 
-_TURNED_AROUND = {"eq": "neq", "neq": "eq", "gt": "lte", "lte": "gt", "gte": "lt", "lt": "gte"}
 _SIDES_SWAPPED = {"eq": "eq", "neq": "neq", "gt": "lt", "lt": "gt", "gte": "lte", "lte": "gte"}
 
 
 def against(op: CountOperator, threshold: int, *, negate: bool) -> Callable[[int], bool]:
     """A function of the actual number alone: whether it compares so, or with `negate` whether it does not."""
     # a partial with the threshold on the left is one call in C
-    return partial(COMPARE[_SIDES_SWAPPED[_TURNED_AROUND[op] if negate else op]], threshold)
+    return partial(COMPARE[_SIDES_SWAPPED[TURNED_AROUND[op] if negate else op]], threshold)
 
 
 def newest_needed(op: CountOperator, value: int) -> int:

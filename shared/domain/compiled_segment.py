@@ -4,10 +4,10 @@ What a segment refers to is asked at the same instant, by the same verdicts, so 
 order of evaluation matters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import or_
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,8 +17,10 @@ from shared.domain.condition_verdict import Verdict
 from shared.domain.evaluate import Answers, Sources, answers_of
 from shared.domain.user_state import Slots
 
-Memo = dict[tuple[int, int], tuple[bool, int]]
-"""(number of a verdict, instant) -> what it says of the user that is looked at."""
+Memo = dict[tuple[int, int], Any]
+"""(number of a question, instant) -> its answer for the user that is looked at."""
+
+Answer = TypeVar("Answer")
 
 
 class Activation(msgspec.Struct, frozen=True):
@@ -94,18 +96,17 @@ def compile_segments(serving: Iterable[Activation]) -> dict[int, CompiledSegment
 def _remembered(answers: Answers, memo: Memo) -> Answers:
     """The answers, given once for each instant however many refer to the segment."""
     verdict = _once(answers.verdict, memo)
-    return Answers(
-        verdict, verdict if answers.steady is answers.verdict else _once(answers.steady, memo), answers.turns
-    )
+    steady = verdict if answers.steady is answers.verdict else _once(answers.steady, memo)
+    return Answers(verdict, steady, _once(answers.turns, memo))
 
 
-def _once(verdict: Verdict, memo: Memo) -> Verdict:
-    number = id(verdict)
+def _once(ask: Callable[[Slots, int], Answer], memo: Memo) -> Callable[[Slots, int], Answer]:
+    number = id(ask)
 
-    def remembered(slots: Slots, as_of: int) -> tuple[bool, int]:
-        found = memo.get((number, as_of))
+    def remembered(slots: Slots, as_of: int) -> Answer:
+        found: Answer | None = memo.get((number, as_of))
         if found is None:
-            found = memo[number, as_of] = verdict(slots, as_of)
+            found = memo[number, as_of] = ask(slots, as_of)
         return found
 
     return remembered

@@ -7,6 +7,8 @@ MICRO = 1_000_000
 LIMIT = 1e15
 """A number of this size or more is mistyped in a payload and refused in a definition."""
 
+_WHOLE = 1 << 53
+"""Readers of JSON may take a number for a double, which holds every integer below it."""
 _EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 _ONE = Decimal(1)
 
@@ -26,6 +28,15 @@ def to_micro_units(value: float) -> int | None:
                 return nearest
         return _of_double(value) if -LIMIT < value < LIMIT else None
     return int(value) * MICRO if -LIMIT < value < LIMIT else None
+
+
+def number_of(micro: int, count: int = 1) -> float:
+    """The number that so many micro-units are, for JSON: an integer where it is one that every reader of JSON knows.
+
+    With a `count` it is divided by that: the double nearest to the quotient.
+    """
+    whole, rest = divmod(micro, MICRO * count)
+    return whole if not rest and -_WHOLE < whole < _WHOLE else micro / (MICRO * count)
 
 
 def _of_double(value: float) -> int:

@@ -31,6 +31,17 @@ def sequence_verbs(condition: EventSequence) -> Verbs:
     return Verbs(verbs.zero, verbs.add, verbs.merge, lambda partial, _as_of, _window: partial[0] == 1)
 
 
+def events_kept(condition: EventSequence, partial: Partial) -> list[tuple[int, int, int]]:
+    """Time, place in the log and mask of the events in a partial, by time; none once it is true for ever."""
+    return _entries(partial, _COUNTS + len(condition.steps) - 1)
+
+
+def lost_events(partial: Partial) -> int:
+    """How many events were given up."""
+    lost: int = partial[1]
+    return lost
+
+
 class _Verbs:
     def __init__(self, condition: EventSequence) -> None:
         self._window, self._strict = condition.window_us, condition.strict

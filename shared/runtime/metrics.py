@@ -116,6 +116,13 @@ PARTITIONS_STOPPED = Gauge(
     "Partitions of this worker that stopped because too many messages in a row could not be used",
     registry=EVALUATOR,
 )
+QUESTIONS = Counter(
+    "shoal_evaluator_questions_total",
+    "Questions about users, by outcome: answered, refused (the partition is not ready), dropped (unreadable, or Redis "
+    "did not take the answer)",
+    ["outcome"],
+    registry=EVALUATOR,
+)
 
 # --- exporter ------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ _KINDS = {
     if isinstance(value, type) and issubclass(value, MetricWrapperBase)
 }
 _TAKES_A_TOPIC = {"produce", "send", "send_and_wait", "subscribe", "topic", "TopicPartition", "NewTopic", "Topic"}
-_REDIS_KEY = re.compile(r":(head|clock|applied|rebuilding)\b|:(user|members):")
+_REDIS_KEY = re.compile(r":(head|clock|applied|rebuilding|questions)\b|:(user|members|answer):")
 _WALL_CLOCK = {"time", "time_ns", "now", "utcnow", "today"}
 
 

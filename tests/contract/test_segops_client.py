@@ -68,6 +68,8 @@ def test_the_admin_client_handles_segments(api: ServedApi) -> None:
     definition = {"logic": "AND", "conditions": [condition]}
     made = [admin.segments.create({"name": f"admin {n}", "definition": definition}) for n in range(3)]
     first = made[0]["id"]
+    # three that say the same: all but the first are told of it, which a client may pass over
+    assert [len(segment.pop("warnings")) for segment in made] == [0, 1, 1]
     assert admin.segments.get(first) == made[0]
     listed = [segment["id"] for segment in admin.segments.iterate({"page_size": 1, "q": "admin"})]
     assert listed == [segment["id"] for segment in made]

@@ -17,8 +17,11 @@ from tests.bench.latency import measured
 from tests.bench.measure import percentile
 from tests.support.evaluators import wait_for
 from tests.support.local_runner import LocalRunner, free_port_base
+from tests.support.stream import Stream
 
 PATIENCE_S = 30
+PARTITIONS = 12
+"""Of an installation, unless it is told otherwise."""
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +53,12 @@ def segment(api: Api, *conditions: dict[str, Any]) -> int:
     return int(made["id"])
 
 
-def counted(value: int, **window: float) -> dict[str, Any]:
-    return {"type": "event_count", "event_type": "bought", "operator": "gte", "value": value} | window
+def counted(value: int, **keys: Any) -> dict[str, Any]:
+    return {"type": "event_count", "event_type": "bought", "operator": "gte", "value": value} | keys
+
+
+def member_of(segment_id: int, operator: str = "in") -> dict[str, Any]:
+    return {"type": "segment_membership", "segment_id": segment_id, "operator": operator}
 
 
 def is_in(api: Api, user_id: str, segment_id: int) -> Callable[[], bool]:
@@ -91,6 +98,48 @@ def test_a_deleted_segment_is_gone_from_lookups_within_five_seconds(connection: 
     began = time.monotonic()
     wait_for(lambda: not is_in(api, "gone", segment_id)(), 5, "the segment is gone from lookups")
     assert time.monotonic() - began < 5
+
+
+def test_a_segment_follows_those_it_refers_to_in_the_same_instant(connection: dict[str, Any], api: Api) -> None:
+    visited = counted(1, event_type="visited")
+    wanted = segment(api, visited | {"window_seconds": 2})
+    follower, others = segment(api, member_of(wanted)), segment(api, visited, member_of(wanted, "not_in"))
+    last = segment(api, member_of(follower), member_of(others, "not_in"))
+
+    def found() -> set[int]:
+        """What one answer says of the segments, which is never half of a turn."""
+        answer: set[int] = set(api.get("/api/segments/membership/?user_id=referred")["segment_ids"])
+        assert answer in (set(), {wanted, follower, last}, {others})
+        return answer
+
+    api.post("/api/ingestion/track/", {"user_id": "referred", "event_type": "visited"})
+    wait_for(lambda: wanted in found(), PATIENCE_S, "the event takes the user into the first and its followers")
+    wait_for(lambda: others in found(), PATIENCE_S, "time alone takes the user out of them again")
+    stream = Stream(connection["kafka_bootstrap_servers"], connection["redis_url"], PARTITIONS)
+    turns = [change for change in stream.distinct_changes() if change["user_id"] == "referred"]
+    stream.close()
+    entered, exited = (
+        {c["segment_id"]: c["at_us"] for c in turns if c["change"] == kind} for kind in ("entered", "exited")
+    )
+    assert exited.keys() == {wanted, follower, last}
+    assert len({*exited.values(), entered.pop(others)}) == 1
+    assert len(set(entered.values())) == 1
+
+
+def test_a_deactivated_segment_takes_its_followers_along(connection: dict[str, Any], api: Api) -> None:
+    bought = counted(1, event_type="subscribed")
+    wanted = segment(api, bought)
+    follower, others = segment(api, member_of(wanted)), segment(api, bought, member_of(wanted, "not_in"))
+    api.post("/api/ingestion/track/", {"user_id": "left", "event_type": "subscribed"})
+    wait_for(is_in(api, "left", follower), PATIENCE_S, "the follower follows")
+    key = {"Authorization": f"ApiKey {connection['api_key']}"}
+    at = f"{connection['api_url']}/api/segments/{wanted}/"
+    refused = httpx.delete(at, headers=key)
+    assert refused.status_code == 409
+    assert f"segment {follower} " in refused.json()["detail"]
+    assert httpx.patch(at, headers=key, json={"is_active": False}).status_code == 200
+    wait_for(is_in(api, "left", others), PATIENCE_S, "nobody is a member of a segment that is not active")
+    wait_for(lambda: not is_in(api, "left", follower)(), PATIENCE_S, "the follower is left")
 
 
 def test_every_event_reaches_the_lookup_by_rest_and_by_kafka(connection: dict[str, Any]) -> None:

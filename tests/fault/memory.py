@@ -3,6 +3,7 @@
 import statistics
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -20,14 +21,20 @@ Running = Callable[[], Iterable[tuple[str, int | None]]]
 
 
 class Growth(NamedTuple):
-    """One process's life. `slope_mib_h`: by least squares over what follows the warm-up; None when that is short."""
+    """One process's life.
+
+    floor_mib: the least it held in each minute after the warm-up. floor_mib_h: their slope by least squares, None when
+    they are few: peaks pass, what is lost stays.
+    """
 
     name: str
     pid: int
     lived_s: float
     first_mib: float
     last_mib: float
-    slope_mib_h: float | None
+    peak_mib: float
+    floor_mib: list[float]
+    floor_mib_h: float | None
 
 
 class Memory:
@@ -35,7 +42,7 @@ class Memory:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._samples: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        self._samples: dict[tuple[str, int, float], list[tuple[float, float]]] = {}
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
 
@@ -47,28 +54,35 @@ class Memory:
         """Look no more: what became of each process, in the order of their starts."""
         self._enough.set()
         self._thread.join()
-        return [_growth(name, pid, samples) for (name, pid), samples in self._samples.items()]
+        return [_growth(name, pid, samples) for (name, pid, _), samples in self._samples.items()]
 
     def _run(self) -> None:
         while not self._enough.wait(INTERVAL_S):
             for name, pid in self._running():
-                if pid is not None and (size := _resident_mib(pid)) is not None:
-                    self._samples.setdefault((name, pid), []).append((time.monotonic(), size))
+                if pid is not None:
+                    self._sample(name, pid)
 
-
-def _resident_mib(pid: int) -> float | None:
-    try:
-        size = psutil.Process(pid).memory_info().rss
-    except psutil.NoSuchProcess:
-        return None
-    return size / _MIB if size else None  # one that has ended and is not fetched yet holds nothing
+    def _sample(self, name: str, pid: int) -> None:
+        try:
+            process = psutil.Process(pid)
+            began, size = process.create_time(), process.memory_info().rss
+        except psutil.NoSuchProcess:
+            return
+        if size:  # one that has ended and is not fetched yet holds nothing
+            # with its beginning: numbers of processes come again
+            self._samples.setdefault((name, pid, began), []).append((time.monotonic(), size / _MIB))
 
 
 def _growth(name: str, pid: int, samples: list[tuple[float, float]]) -> Growth:
     began_s, first = samples[0]
     ended_s, last = samples[-1]
-    warm = [(at_s, size) for at_s, size in samples if at_s >= began_s + WARM_UP_S]
+    minutes: dict[int, list[float]] = defaultdict(list)
+    for at_s, size in samples:
+        if at_s >= began_s + WARM_UP_S:
+            minutes[int((at_s - began_s) // 60)].append(size)
+    floors = {minute: min(sizes) for minute, sizes in minutes.items()}
     slope = None
-    if warm and warm[-1][0] - warm[0][0] >= LEAST_S:
-        slope = statistics.linear_regression(*zip(*warm, strict=True)).slope * 3600
-    return Growth(name, pid, ended_s - began_s, first, last, slope)
+    if len(floors) * 60 >= LEAST_S:
+        slope = statistics.linear_regression(list(floors), list(floors.values())).slope * 60
+    peak = max(size for _, size in samples)
+    return Growth(name, pid, ended_s - began_s, first, last, peak, list(floors.values()), slope)

@@ -9,7 +9,7 @@ import random
 import statistics
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ from tests.fault.memory import Growth, Memory
 from tests.fault.servers import fault_servers
 from tests.fault.soak_check import check_in_parts
 from tests.fault.soak_faults import Faults
-from tests.fault.world import World, fresh_world
+from tests.fault.supervised import Life
+from tests.fault.world import USERS, World, fresh_world
 
 RESULT = Path("soak.json")
 MINUTES = 30.0
@@ -38,14 +39,16 @@ class Struck(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a soak found."""
+    """What a soak found. `steady_ended`: how the evaluator that nobody faulted ended by itself, each time."""
 
     seed: int
     minutes: float
     rate: int
+    users: int
     records: int
     calls: int
     faults: list[Struck]
+    steady_ended: list[Life]
     memory: list[Growth]
     differences: list[str]
     checked_s: float
@@ -57,25 +60,29 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"of load and faults (default {MINUTES:g})")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30), help="repeats a run")
     parser.add_argument("--rate", type=int, default=RATE, help=f"events a second (default {RATE})")
+    parser.add_argument(
+        "--users", type=int, default=USERS, help=f"few reach the bounds of their states (default {USERS})"
+    )
+    parser.add_argument("--spare", action="append", default=[], metavar="FAULT", help="leave one out, by its name")
     asked = parser.parse_args()
-    print(f"soak: {asked.minutes:g} min, {asked.rate:,} events/s, seed {asked.seed}", flush=True)
+    print(f"soak: {asked.minutes:g} min, {asked.rate:,} events/s of {asked.users} users, seed {asked.seed}", flush=True)
     with fault_servers() as servers, fresh_world(servers, asked.seed) as world:
-        found = soak(world, asked.minutes, asked.rate)
+        found = soak(world, asked.minutes, asked.rate, asked.users, asked.spare)
     print(summary(found))
     RESULT.write_text(json.dumps(_as_json(found), indent=1))
     print(f"written to {RESULT}")
     return 1 if found.differences else 0
 
 
-def soak(world: World, minutes: float, rate: int) -> Report:
-    """Load and faults for so many minutes, then the check."""
+def soak(world: World, minutes: float, rate: int, users: int, spared: Sequence[str]) -> Report:
+    """Load and faults (but the `spared`) for so many minutes, then the check."""
     steady = world.new_evaluator(supervised=True)  # never faulted itself, so that its memory can be watched for long
     victims = [world.new_evaluator(supervised=True) for _ in range(2)]
     for worker in (steady, *victims):
         worker.await_ready()
     world.activate(STATIONARY)
-    faults, struck, memory = Faults(world, victims), list[Struck](), Memory(lambda: _running(world))
-    world.load(rate)
+    faults, struck, memory = Faults(world, victims, spared), list[Struck](), Memory(lambda: _running(world))
+    world.load(rate, users)
     memory.start()
     try:
         for one in _strike(world, faults, 60 * minutes):
@@ -90,8 +97,19 @@ def soak(world: World, minutes: float, rate: int) -> Report:
         growths, began_s = memory.stop(), time.monotonic()
         verdict = Verdict(0, [*faults.wrong, traceback.format_exc()])
     checked_s = time.monotonic() - began_s
-    records, differences = verdict.records, verdict.differences
-    return Report(world.seed, minutes, rate, records, len(world.answers), struck, growths, differences, checked_s)
+    return Report(
+        world.seed,
+        minutes,
+        rate,
+        users,
+        verdict.records,
+        len(world.answers),
+        struck,
+        steady.lives,
+        growths,
+        verdict.differences,
+        checked_s,
+    )
 
 
 def summary(found: Report) -> str:
@@ -105,12 +123,15 @@ def summary(found: Report) -> str:
     for fault in sorted({one.fault for one in found.faults}):
         recovered = [one.recovered_s for one in found.faults if one.fault == fault]
         lines.append(f"  {fault:<17} {len(recovered):>5}  {statistics.median(recovered):6.1f} {max(recovered):6.1f}")
-    lines.append("  process           pid  lived, min  MiB from    to  MiB/h (least squares, without the first minute)")
+    lines += [f"  the steady evaluator ended with {code}: {line}" for code, line in found.steady_ended]
+    lines.append(
+        "  process           pid  lived, min  MiB from    to  peak  floor MiB/h (least of each minute but the first)"
+    )
     lines += [
         f"  {one.name:<12} {one.pid:>8}  {one.lived_s / 60:10.1f}  {one.first_mib:8.0f} {one.last_mib:5.0f}"
-        f"  {one.slope_mib_h:+.0f}"
+        f" {one.peak_mib:5.0f}  {one.floor_mib_h:+.0f}"
         for one in found.memory
-        if one.slope_mib_h is not None
+        if one.floor_mib_h is not None
     ]
     lines += found.differences[:_SHOWN]
     return "\n".join(lines)
@@ -137,6 +158,7 @@ def _running(world: World) -> list[tuple[str, int | None]]:
 def _as_json(found: Report) -> dict[str, object]:
     return found._asdict() | {
         "faults": [one._asdict() for one in found.faults],
+        "steady_ended": [one._asdict() for one in found.steady_ended],
         "memory": [one._asdict() for one in found.memory],
     }
 

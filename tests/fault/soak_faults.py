@@ -1,7 +1,7 @@
 """The faults of a soak. Each takes the world from working through a fault to where it can recover by itself."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from shared.contracts.keys import user_key
 from shared.contracts.topics import EVENTS
@@ -22,7 +22,8 @@ POISON = (
 class Faults:
     """All of them, on a world with a steady worker and some that are faulted."""
 
-    def __init__(self, world: World, victims: list[SupervisedEvaluator]) -> None:
+    def __init__(self, world: World, victims: list[SupervisedEvaluator], spared: Sequence[str] = ()) -> None:
+        self._spared = set(spared)
         self._world, self._victims, self._random = world, victims, world.random
         self.poisoned = 0
         self.wrong: list[str] = []
@@ -32,10 +33,13 @@ class Faults:
         """Names and faults in random order, each as often as the others."""
         faults = [self.kill_evaluator, self.end_evaluator, self.pause_evaluator, self.join_and_leave, self.poison]
         faults += [self.flush_redis, self.kill_redis, self.pause_redis, self.kill_broker, self.kill_api]
+        named = [(fault.__name__.replace("_", " "), fault) for fault in faults]
+        if unknown := self._spared - dict(named).keys():
+            raise SystemExit(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(dict(named))}")
+        named = [(name, fault) for name, fault in named if name not in self._spared]
         while True:
-            self._random.shuffle(faults)
-            for fault in faults:
-                yield fault.__name__.replace("_", " "), fault
+            self._random.shuffle(named)
+            yield from named
 
     # --- evaluators ------------------------------------------------------------------------------------------
 

@@ -159,6 +159,19 @@ definitions = st.one_of(groups(conditions), _nested)
 
 
 @st.composite
+def telling(draw: st.DrawFn) -> dict[str, Any]:
+    """A definition of conditions that differ in little, nested: many exclude each other or leave nothing out."""
+    alike = st.sampled_from(draw(sharing_conditions))
+    items = st.tuples(alike, _negate, st.booleans()).map(
+        lambda drawn: {key: value for key, value in (drawn[0] | drawn[1]).items() if drawn[2] or key != "filters"}
+    )
+    pairs = st.fixed_dictionaries(
+        {"logic": st.sampled_from(("AND", "OR")), "conditions": st.lists(items, min_size=2, max_size=3)}
+    )
+    return draw(st.one_of(pairs, groups(st.one_of(items, pairs))))
+
+
+@st.composite
 def families(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Definitions of the segments 1, 2, ...: some refer to others, never in a circle, and some to one that is not."""
     count, forward = draw(st.integers(2, 4)), draw(st.booleans())

@@ -37,7 +37,7 @@ class Ingestion:
             record = _record(decode_track(body), request.caller.tenant, self._clock.now_us())
         except InvalidEvent as invalid:
             _invalid.inc()
-            raise _refusal(invalid) from None
+            raise refusal(invalid) from None
         position = await self._store([record])
         return 202, b'{"queued":true,"position":"%d-%d"}' % position
 
@@ -47,7 +47,7 @@ class Ingestion:
         try:
             events = decode_track_batch(body)
         except InvalidEvent as invalid:
-            raise _refusal(invalid) from None
+            raise refusal(invalid) from None
         tenant, now = request.caller.tenant, self._clock.now_us()
         records: list[Record] = []
         errors: list[dict[str, Any]] = []
@@ -77,16 +77,22 @@ class Ingestion:
 
 
 def _record(message: EventMessage, tenant: int, now_us: int) -> Record:
+    return Record(EVENTS, user_key(tenant, message.user_id), event_value(message, tenant, now_us))
+
+
+def event_value(message: EventMessage, tenant: int, now_us: int) -> bytes:
+    """The value of the topic `events`. Raises InvalidEvent for what the evaluator would refuse."""
     if message.occurred_at is not None:
         # by our clock beforehand what the evaluator would refuse by the broker's; the text itself stays as it is
         occurred_at_of(parse_time(message.occurred_at), now_us)
     value = encode_event(message, tenant)
     if len(value) > _MAX_VALUE_BYTES:
         raise InvalidEvent("event", f"is larger than {_MAX_VALUE_BYTES} bytes")
-    return Record(EVENTS, user_key(tenant, message.user_id), value)
+    return value
 
 
-def _refusal(invalid: InvalidEvent) -> Invalid | BadRequest:
+def refusal(invalid: InvalidEvent) -> Invalid | BadRequest:
+    """The answer to an event that is none."""
     if invalid.field == "event":
         return BadRequest(f"the event {invalid.message}")
     return Invalid({invalid.field: [invalid.message]})

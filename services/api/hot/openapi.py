@@ -10,7 +10,7 @@ _ID = {"type": "integer", "minimum": 1}
 _IDS = {"type": "array", "items": _ID}
 _USER_ID = {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID_CHARS}
 
-_EVENT = {
+EVENT = {
     "type": "object",
     "required": ["user_id", "event_type"],
     "properties": {
@@ -84,12 +84,12 @@ def _lookup_batch() -> dict[str, Any]:
 
 def _track() -> dict[str, Any]:
     answer = _object(queued={"type": "boolean"}, position={"type": "string"})
-    request = {"required": True, **_json(_EVENT)}
+    request = {"required": True, **_json(EVENT)}
     return _operation("Store one event", "ingestion", 202, answer, requestBody=request)
 
 
 def _track_batch() -> dict[str, Any]:
-    body = _object(events={"type": "array", "items": _EVENT, "minItems": 1, "maxItems": MAX_BATCH})
+    body = _object(events={"type": "array", "items": EVENT, "minItems": 1, "maxItems": MAX_BATCH})
     error = _object(index={"type": "integer"}, detail={"type": "string"})
     number = {"type": "integer"}
     answer = _object(queued=number, skipped=number, errors={"type": "array", "items": error})

@@ -1,5 +1,6 @@
 """SQL of segments and their versions."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -94,7 +95,7 @@ class SegmentRepository:
         await self._connection.execute(update(segments).where(segments.c.id == segment_id).values(**values))
 
     async def add_version(
-        self, segment_id: int, version: int, definition: dict[str, Any], fingerprint: str, created_by: str
+        self, segment_id: int, version: int, definition: dict[str, Any], fingerprint: str, meaning: str, created_by: str
     ) -> None:
         """Save a definition as the newest version of a segment that the caller has locked."""
         await self._connection.execute(
@@ -103,6 +104,7 @@ class SegmentRepository:
                 version=version,
                 definition=definition,
                 fingerprint=fingerprint,
+                meaning=meaning,
                 created_by=created_by,
             )
         )
@@ -120,6 +122,15 @@ class SegmentRepository:
         query = select(*_VERSION).where(segment_versions.c.segment_id == segment_id)
         query = query.order_by(segment_versions.c.version.desc()).offset(offset).limit(limit)
         return [VersionRow(*row) for row in await self._connection.execute(query)]
+
+    async def names(self, tenant: int, segment_ids: Collection[int]) -> dict[int, str]:
+        """The names of those of these segments that the tenant has."""
+        if not segment_ids:
+            return {}
+        query = select(segments.c.id, segments.c.name).where(
+            segments.c.tenant_id == tenant, segments.c.id.in_(segment_ids), segments.c.deleted_at.is_(None)
+        )
+        return {row.id: row.name for row in await self._connection.execute(query)}
 
     async def live_ids(self, tenant: int) -> frozenset[int]:
         """The segments that have members at all: active, computed once, not deleted."""

@@ -18,3 +18,9 @@ class TenantRepository:
         await self._connection.execute(insert(tenants).values(slug=slug).on_conflict_do_nothing())
         result = await self._connection.execute(select(tenants.c.id).where(tenants.c.slug == slug))
         return int(result.scalar_one())
+
+    async def lock(self, tenant: int) -> None:
+        """Let other holders of this lock wait for the end of the transaction: taken before that of any segment."""
+        await self._connection.execute(
+            select(tenants.c.id).where(tenants.c.id == tenant).with_for_update(key_share=True)
+        )

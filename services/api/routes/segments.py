@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from services.api import schemas
 from services.api.auth import Caller
-from services.api.definitions import check_definition
+from services.api.definitions import read_definition, refuse
 from services.api.errors import Invalid
 from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
 from services.api.instants import text_of
@@ -36,13 +36,16 @@ async def list_segments(
     return JsonAnswer(page.answer(count, await _answers(wiring, caller, rows)))
 
 
-@router.post("/api/segments/", status_code=201, response_model=schemas.Segment)
+@router.post("/api/segments/", status_code=201, response_model=schemas.SavedSegment)
 async def create_segment(wiring: WiringOf, caller: CallerOf, body: schemas.NewSegmentBody) -> Response:
-    """A new segment; a definition makes version 1. Saving never computes."""
+    """A new segment; a definition makes version 1. Saving never computes.
+
+    Segments that a definition refers to must be the tenant's. `warnings` say what is worth knowing of it.
+    """
     change = _change(caller, body)
     async with wiring.database.begin() as work:
-        segment = await use_cases.create(work, caller, change)
-    return JsonAnswer((await _answers(wiring, caller, [segment]))[0], 201)
+        saved = await use_cases.create(work, caller, change)
+    return await _saved(wiring, caller, saved, 201)
 
 
 @router.get("/api/segments/{segment_id:id}/", response_model=schemas.Segment)
@@ -53,18 +56,19 @@ async def get_segment(wiring: WiringOf, caller: CallerOf, segment_id: int) -> Re
     return JsonAnswer((await _answers(wiring, caller, [segment]))[0])
 
 
-@router.patch("/api/segments/{segment_id:id}/", response_model=schemas.Segment)
+@router.patch("/api/segments/{segment_id:id}/", response_model=schemas.SavedSegment)
 async def change_segment(
     wiring: WiringOf, caller: CallerOf, segment_id: int, body: schemas.SegmentChangeBody
 ) -> Response:
     """Change some fields; a definition that differs makes a new version. Saving never computes.
 
-    The new version answers from its own compute on, and counts the events that arrive after that.
+    409 if the segment would refer to itself, directly or by others. The new version answers from its own compute on,
+    and counts the events that arrive after that.
     """
     return await _changed(wiring, caller, segment_id, _change(caller, body))
 
 
-@router.put("/api/segments/{segment_id:id}/", response_model=schemas.Segment)
+@router.put("/api/segments/{segment_id:id}/", response_model=schemas.SavedSegment)
 async def put_segment(wiring: WiringOf, caller: CallerOf, segment_id: int, body: schemas.SegmentChangeBody) -> Response:
     """As PATCH: fields that are left out stay."""
     return await _changed(wiring, caller, segment_id, _change(caller, body))
@@ -72,7 +76,7 @@ async def put_segment(wiring: WiringOf, caller: CallerOf, segment_id: int, body:
 
 @router.delete("/api/segments/{segment_id:id}/", status_code=204, response_class=Response)
 async def delete_segment(wiring: WiringOf, caller: CallerOf, segment_id: int) -> Response:
-    """Delete a segment for ever; lookups leave it out at once."""
+    """Delete a segment for ever; lookups leave it out at once. 409 while an active segment refers to it."""
     async with wiring.database.begin() as work:
         await use_cases.delete(work, caller, segment_id)
     _follow(wiring, caller)
@@ -99,11 +103,25 @@ async def list_versions(wiring: WiringOf, caller: CallerOf, segment_id: int, pag
     return JsonAnswer(page.answer(segment.version, results))
 
 
+@router.post("/api/segments/{segment_id:id}/versions/{version:id}/restore/", response_model=schemas.SavedSegment)
+async def restore_version(wiring: WiringOf, caller: CallerOf, segment_id: int, version: int) -> Response:
+    """Make the definition of an older version the newest one, unless it is. Saving never computes."""
+    async with wiring.database.begin() as work:
+        saved = await use_cases.restore(work, caller, segment_id, version)
+    _follow(wiring, caller)
+    return await _saved(wiring, caller, saved)
+
+
 async def _changed(wiring: Wiring, caller: Caller, segment_id: int, change: use_cases.SegmentChange) -> Response:
     async with wiring.database.begin() as work:
-        segment = await use_cases.change(work, caller, segment_id, change)
+        saved = await use_cases.change(work, caller, segment_id, change)
     _follow(wiring, caller)
-    return JsonAnswer((await _answers(wiring, caller, [segment]))[0])
+    return await _saved(wiring, caller, saved)
+
+
+async def _saved(wiring: Wiring, caller: Caller, saved: use_cases.Saved, status: int = 200) -> Response:
+    (answer,) = await _answers(wiring, caller, [saved.segment])
+    return JsonAnswer(answer | {"warnings": [warning._asdict() for warning in saved.warnings]}, status)
 
 
 def _follow(wiring: Wiring, caller: Caller) -> None:
@@ -120,9 +138,12 @@ def _change(caller: Caller, body: schemas.SegmentChangeBody) -> use_cases.Segmen
         if field in body.model_fields_set
     }
     named = "definition" in body.model_fields_set
+    definition = None if body.definition is None else read_definition(body.definition)
+    if definition is not None and not definition.references:
+        refuse(definition.faults)  # nothing to be found of it in the database
     return use_cases.SegmentChange(
         **given,
-        definition=None if body.definition is None else check_definition(body.definition),
+        definition=definition,
         no_definition=named and body.definition is None,
     )
 

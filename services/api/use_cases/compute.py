@@ -14,8 +14,10 @@ from services.api.auth import Caller
 from services.api.database import UnitOfWork
 from services.api.errors import Conflict, Invalid, NotFound
 from services.api.repository.segments import SegmentRow
+from services.api.use_cases import references
 from services.api.use_cases.wishes import wish
 from shared.contracts.progress import Progress
+from shared.domain.references import references_in
 
 
 class ComputeState(NamedTuple):
@@ -27,6 +29,7 @@ class ComputeState(NamedTuple):
 
 async def start(work: UnitOfWork, caller: Caller, segment_id: int) -> None:
     """Begin to compute the newest version. Raises NotFound, Invalid, Conflict."""
+    await work.tenants.lock(caller.tenant)
     segment = await work.segments.get(caller.tenant, segment_id, lock=True)
     if segment is None:
         raise NotFound
@@ -38,6 +41,7 @@ async def start(work: UnitOfWork, caller: Caller, segment_id: int) -> None:
         raise Conflict("the segment is not active")
     if segment.computing_version is not None:
         raise Conflict("the segment is being computed")
+    await references.check(work, caller.tenant, segment.id, references_in(segment.definition))
     new, old = segment.version, segment.active_version
     again = new == old
     wish_id = await wish(work, segment, serving=old, computing=None if again else new)

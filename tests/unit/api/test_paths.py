@@ -92,4 +92,4 @@ async def test_requests_are_counted_by_the_pattern_of_their_route(client: httpx.
     text = (await client.get("/metrics")).text
     assert '{method="GET",route="/api/segments/{segment_id}/versions/",status="400"}' in text
     assert '{method="GET",route="/api/segments/membership/",status="400"}' in text
-    assert "12345" not in text
+    assert "/12345/" not in text  # the digits alone may be those of an instant

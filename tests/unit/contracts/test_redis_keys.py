@@ -10,12 +10,15 @@ from shared.contracts.redis_keys import (
     RECORD_BYTES,
     SOFT,
     MembershipRecord,
+    answer_key,
     applied_key,
     clock_key,
+    epoch_of,
     head_key,
     members_key,
     members_prefix,
     pack_records,
+    questions_channel,
     rebuilding_key,
     unpack_records,
     user_key,
@@ -32,6 +35,12 @@ def test_the_keys_are_frozen() -> None:
     ]
     assert user_key(7, 2, "ü/a:b") == b"{7}:user:2:\xc3\xbc/a:b"
     assert members_key(7, 2, 31) == b"{7}:members:2:31"
+    assert questions_channel(7) == b"{7}:questions"
+    assert answer_key(7, "0af3") == b"{7}:answer:0af3"
+
+
+def test_the_epoch_is_the_first_number_of_a_head() -> None:
+    assert epoch_of(b"12 345") == 12
 
 
 def test_a_key_begins_with_its_prefix() -> None:
