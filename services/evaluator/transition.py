@@ -55,7 +55,7 @@ def settle(out: Outcome, user: User, segment: CompiledSegment, as_of: int, reaso
     memberships = user.state.memberships
     membership = memberships.get(segment.segment_id)
     if membership is None:
-        if not outlook.member and outlook.steady_until == NEVER:
+        if not outlook.member and outlook.steady_until == NEVER and not outlook.unsteady:
             return
         membership = memberships[segment.segment_id] = _outsider(segment.version, out.table.record.generation)
     if membership.version != segment.version:

@@ -14,7 +14,7 @@ from shared.domain.explanation import FoundCondition, explain, turn_of
 from shared.domain.plan import Plan
 from shared.domain.user_state import UserState, encode_state
 from shared.domain.written import written
-from tests.support import oracle
+from tests.support import oracle, oracle_values
 from tests.support.kernel import plan_of, state_after
 from tests.support.strategies import definitions, families, logs
 
@@ -80,15 +80,16 @@ def check_value(found: FoundCondition, condition: Json, counted: list[Event], as
             assert found.actual_value == (max(event.occurred_at for event in seen) if seen else None)
         case "monetary":
             read = [
-                oracle.property_of(e.payload, condition["property"]) for e in oracle._in_window(condition, seen, as_of)
+                oracle_values.property_of(e.payload, condition["property"])
+                for e in oracle._in_window(condition, seen, as_of)
             ]
-            values = [value for value in map(oracle.exact, read) if value is not None]
+            values = [value for value in map(oracle_values.exact, read) if value is not None]
             metrics: dict[str, Any] = {"sum": sum, "avg": lambda of: sum(of) / len(of), "max": max, "min": min}
             expected = metrics[condition["metric"]](values) if values or condition["metric"] == "sum" else None
             assert found.actual_value == (None if expected is None else float(expected))
         case "event_property" | "user_property":
-            value = oracle.property_of(seen[-1].payload, condition["property"]) if seen else None
-            if oracle.kind_of(value) is not None:
+            value = oracle_values.property_of(seen[-1].payload, condition["property"]) if seen else None
+            if oracle_values.kind_of(value) is not None:
                 assert found.actual_value == value
                 assert type(found.actual_value) is type(value)
             assert (found.actual_value is None) is (value is None)

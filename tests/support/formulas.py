@@ -12,7 +12,7 @@ from shared.domain.formula import Formula, Happened, Join, NormalFilters, Number
 from shared.domain.numbers import MICRO
 from shared.domain.sequence import sequence_verbs
 from shared.domain.value_test import ValueTest, compile_test
-from tests.support import oracle
+from tests.support import oracle_values
 
 
 def says(formula: Formula, events: Sequence[Event], as_of: int) -> bool:
@@ -26,7 +26,7 @@ def says(formula: Formula, events: Sequence[Event], as_of: int) -> bool:
         return formula.or_none if number is None else any(low <= number < high for low, high in formula.spans)
     if isinstance(formula, Passes):
         newest = [event for event in known if event.event_type == formula.event_type][-1:]
-        value = oracle.property_of(newest[0].payload, formula.property) if newest else None
+        value = oracle_values.property_of(newest[0].payload, formula.property) if newest else None
         return compile_test(formula.test)(value) is formula.holds
     if isinstance(formula, Happened):
         return _happened(formula, known) is formula.holds
@@ -40,7 +40,7 @@ def _number(number: Number, known: list[Event], as_of: int) -> int | None:
     seen = [event for event in seen if _pass(number.filters, event.payload)]
     if number.kind == "count":
         return len(seen)
-    read = (oracle.exact(oracle.property_of(event.payload, number.property)) for event in seen)
+    read = (oracle_values.exact(oracle_values.property_of(event.payload, number.property)) for event in seen)
     values = [value * MICRO for value in read if value is not None]
     if number.kind == "sum":
         return int(sum(values))
@@ -53,7 +53,7 @@ def _number(number: Number, known: list[Event], as_of: int) -> int | None:
 
 
 def _pass(filters: NormalFilters, payload: dict[str, Any]) -> bool:
-    return all(compile_test(test)(oracle.property_of(payload, name)) is holds for name, (test, holds) in filters)
+    return all(compile_test(test)(oracle_values.property_of(payload, name)) is holds for name, (test, holds) in filters)
 
 
 def _happened(formula: Happened, known: list[Event]) -> bool:

@@ -3,19 +3,14 @@
 It reads the JSON of a definition itself, keeps nothing between two questions and uses exact fractions.
 """
 
-import operator
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from fractions import Fraction
-from functools import partial
 from statistics import mean
 from typing import Any
 
-import re2
-
 from shared.domain.event import Event
+from tests.support.oracle_values import COMPARISONS, exact, holds, property_of
 
 Json = dict[str, Any]
 
@@ -23,19 +18,7 @@ NEVER = (1 << 63) - 1
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
-UNITS = {
-    "window_days": DAY,
-    "window_hours": 3_600 * SECOND,
-    "window_minutes": 60 * SECOND,
-    "window_seconds": SECOND,
-}
-
-_SIX = (operator.eq, operator.ne, operator.gt, operator.ge, operator.lt, operator.le)
-COMPARISONS: dict[str, Callable[..., bool]] = dict(zip(("eq", "neq", "gt", "gte", "lt", "lte"), _SIX, strict=True))
-_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
-)
-_CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
+UNITS = {"window_days": DAY, "window_hours": 3_600 * SECOND, "window_minutes": 60 * SECOND, "window_seconds": SECOND}
 
 
 def counted(events: Iterable[Event]) -> list[Event]:
@@ -62,15 +45,25 @@ def member(definition: Json, events: Sequence[Event], as_of: int) -> bool:
     A `segment_membership` carries the definition it asks about under `definition`; without one it has no members.
     Any other condition may say under `since` which offset is the first it looks at.
     """
-    if definition.get("type") == "segment_membership":
-        other = definition.get("definition")
-        answer = (other is not None and member(other, events, as_of)) is (definition["operator"] == "in")
-    elif "logic" in definition:
-        answers = [member(item, events, as_of) for item in definition["conditions"]]
-        answer = all(answers) if definition["logic"] == "AND" else any(answers)
+    return combined(definition, lambda condition: answer(condition, events, as_of))
+
+
+def answer(condition: Json, events: Sequence[Event], as_of: int) -> bool:
+    """What one condition says, but for references, before it is negated."""
+    return _CONDITIONS[condition["type"]](condition, _seen(condition, events, as_of), as_of)
+
+
+def combined(item: Json, answer_of: Callable[[Json], bool]) -> bool:
+    """The answer of a definition or a part of it, from those of its conditions before they are negated."""
+    if item.get("type") == "segment_membership":
+        other = item.get("definition")
+        holds = (other is not None and combined(other, answer_of)) is (item["operator"] == "in")
+    elif "logic" in item:
+        answers = [combined(part, answer_of) for part in item["conditions"]]
+        holds = all(answers) if item["logic"] == "AND" else any(answers)
     else:
-        answer = _CONDITIONS[definition["type"]](definition, _seen(definition, events, as_of), as_of)
-    return answer is not definition.get("negate", False)
+        holds = answer_of(item)
+    return holds is not item.get("negate", False)
 
 
 def with_references(definition: Json, definitions: Mapping[int, Json]) -> Json:
@@ -110,25 +103,6 @@ def window_of(condition: Json) -> tuple[int, int] | None:
             # round() of a fraction is half-even
             return max(1, round(Fraction(Decimal(repr(condition[key]))) * unit)), unit
     return None
-
-
-def exact(value: object) -> Fraction | None:
-    """A JSON number by its shortest decimal form, half-even at 6 digits; None for everything else and from 1e15."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) >= 10**15:
-        return None
-    return Fraction(Decimal(repr(value)).quantize(Decimal("0.000001"), context=_CONTEXT))
-
-
-def property_of(payload: Json, name: str) -> object:
-    """The value of a property: one literal key first, then a path; None when it is missing."""
-    if name in payload:
-        return payload[name]
-    found: Any = payload
-    for part in name.split("."):
-        if not isinstance(found, dict) or part not in found:
-            return None
-        found = found[part]
-    return found
 
 
 def _event_count(condition: Json, seen: list[Event], as_of: int) -> bool:
@@ -199,6 +173,8 @@ def _event_sequence(condition: Json, seen: list[Event], _as_of: int) -> bool:
         if step == len(steps) - 1:
             return seen[at].occurred_at - start <= window[0]
         for following in range(at + 1, len(seen)):
+            if seen[following].occurred_at - start > window[0]:
+                return False  # and so is every later one
             if fits(step + 1, seen[following]) and ends(step + 1, following, start):
                 return True
             if condition.get("strict") and seen[following].event_type != "context_identified":
@@ -207,86 +183,6 @@ def _event_sequence(condition: Json, seen: list[Event], _as_of: int) -> bool:
 
     return any(fits(0, event) and ends(0, at, event.occurred_at) for at, event in enumerate(seen))
 
-
-def kind_of(value: object) -> tuple[str, Any] | None:
-    """The JSON type of a scalar, and what it is compared by; None for everything else."""
-    if isinstance(value, bool):
-        return "boolean", value
-    if isinstance(value, str):
-        return "string", value
-    number = exact(value)
-    return None if number is None else ("number", number)
-
-
-def _instant(value: object) -> datetime | None:
-    """A time of the language. The library's reader knows more forms, so the form is looked at first."""
-    if not isinstance(value, str) or _TIME.fullmatch(value) is None:
-        return None
-    try:
-        read = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
-
-
-def _compared(op: str, actual: Any, value: Any) -> bool:
-    """Whether a value lies so to the others: by type, strings as instants if all of them are times."""
-    others = value if isinstance(value, list) else [value]
-    kinds = [kind_of(value) for value in (actual, *others)]
-    if any(kind is None or kind[0] != kinds[-1][0] for kind in kinds):  # type: ignore[index] # None is looked at first
-        return False
-    instants = [_instant(value) for value in (actual, *others)]
-    compared: list[Any] = [*instants] if all(instants) else [kind[1] for kind in kinds if kind is not None]
-    mine, *theirs = compared
-    if op in ("between", "not_between"):
-        return (theirs[0] <= mine <= theirs[1]) is (op == "between")
-    return COMPARISONS[op](mine, theirs[0])
-
-
-def holds(test: Json, actual: Any) -> bool:
-    """Whether a value, None for missing, passes the operator of a condition or filter."""
-    return _OPERATORS[test["operator"]](actual, test.get("value"))
-
-
-def _equals_one(actual: Any, values: Any) -> bool:
-    kind = kind_of(actual)
-    return kind is not None and kind in map(kind_of, values)
-
-
-def _equals_none(actual: Any, values: Any) -> bool:
-    kind, listed = kind_of(actual), [kind_of(value) for value in values]
-    return kind is not None and kind not in listed and kind[0] in [each[0] for each in listed if each is not None]
-
-
-def _text(op: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
-    return lambda actual, value: isinstance(actual, str) and isinstance(value, str) and op(actual, value)
-
-
-def _contains(actual: Any, value: Any) -> bool:
-    return _equals_one(value, actual) if isinstance(actual, list) else _text(operator.contains)(actual, value)
-
-
-def _does_not_contain(actual: Any, value: Any) -> bool:
-    both_text = isinstance(actual, str) and isinstance(value, str)
-    return (both_text or isinstance(actual, list)) and not _contains(actual, value)
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda actual, value: _equals_one(actual, [value]),
-    "neq": lambda actual, value: _equals_none(actual, [value]),
-    **{op: partial(_compared, op) for op in ("gt", "gte", "lt", "lte", "between", "not_between")},
-    "in": _equals_one,
-    "not_in": _equals_none,
-    "contains": _contains,
-    "does_not_contain": _does_not_contain,
-    "starts_with": _text(str.startswith),
-    "ends_with": _text(str.endswith),
-    "matches_regex": _text(lambda actual, value: re2.search(value, actual) is not None),
-    "is_set": lambda actual, _: actual is not None,
-    "is_not_set": lambda actual, _: actual is None,
-    "is_true": lambda actual, _: actual is True,
-    "is_false": lambda actual, _: actual is False,
-}
 
 _CONDITIONS: dict[str, Callable[[Json, list[Event], int], bool]] = {
     "event_count": _event_count,

@@ -1,5 +1,6 @@
 """Definitions as the oracle is asked about them: each carries those it refers to, and where in the log it begins."""
 
+import json
 from collections.abc import Callable, Mapping
 
 from shared.domain.aggregate import aggregate_of
@@ -18,10 +19,11 @@ def as_served(
     """The serving definitions by segment id, for questions about all events that count.
 
     Each looks at the events from its own offset in `sinces` on, wherever it is referred to; what it inherited begins
-    earlier.
+    earlier. Equal conditions are the same object.
     """
+    same: dict[str, Json] = {}
     counting = {
-        segment_id: _counting_from(_since_of(sinces[segment_id], (inherited or {}).get(segment_id, {})), item)
+        segment_id: _counting_from(_since_of(sinces[segment_id], (inherited or {}).get(segment_id, {})), item, same)
         for segment_id, item in definitions.items()
     }
     return {segment_id: oracle.with_references(item, counting) for segment_id, item in counting.items()}
@@ -29,13 +31,14 @@ def as_served(
 
 def _since_of(cutover: int, inherited: Inherited) -> Callable[[Json], int]:
     def since_of(condition: Json) -> int:
-        (parsed, *_) = gathering(parse_definition({"logic": "AND", "conditions": [condition]}))
-        return inherited.get(aggregate_of(parsed).content_hash(), cutover)
+        parsed = gathering(parse_definition({"logic": "AND", "conditions": [condition]}))
+        return min((inherited.get(aggregate_of(each).content_hash(), cutover) for each in parsed), default=cutover)
 
     return since_of if inherited else lambda _: cutover
 
 
-def _counting_from(since_of: Callable[[Json], int], item: Json) -> Json:
+def _counting_from(since_of: Callable[[Json], int], item: Json, same: dict[str, Json]) -> Json:
     if "logic" in item:
-        return item | {"conditions": [_counting_from(since_of, part) for part in item["conditions"]]}
-    return item if item["type"] == "segment_membership" else item | {"since": since_of(item)}
+        return item | {"conditions": [_counting_from(since_of, part, same) for part in item["conditions"]]}
+    condition = item | {"since": since_of(item)}
+    return same.setdefault(json.dumps(condition, sort_keys=True), condition)

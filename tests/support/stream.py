@@ -44,7 +44,7 @@ class Stream:
     def __init__(
         self, kafka_bootstrap_servers: str, redis_url: str, partitions: int, events_topic: str = EVENTS
     ) -> None:
-        self.bootstrap, self.partitions = kafka_bootstrap_servers, partitions
+        self.bootstrap, self.redis_url, self.partitions = kafka_bootstrap_servers, redis_url, partitions
         self._events_topic = events_topic
         self.redis: Any = Redis.from_url(redis_url)
         self.producer: Producer = Producer(producer_config(kafka_bootstrap_servers, 4 * 1_048_576) | {"log_level": 0})

@@ -1,6 +1,6 @@
 """What must be in state and Redis, computed from the log alone: by the naive oracle, and by folding it anew."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared.contracts.event import decode_event, to_event
@@ -54,18 +54,17 @@ class Truth:
             if record.serving is not None
         }
 
-    def memberships(self, as_of: int) -> Membership:
-        """Who is in which segment at `as_of`, by the naive oracle."""
+    def memberships(self, as_of: int, end: Mapping[int, int] | None = None) -> Membership:
+        """Who is in which segment at `as_of`, by the naive oracle; in a partition of `end` by the events before it."""
         found: Membership = {}
         for partition, users in self.events.items():
             since = {segment_id: self.cutovers[segment_id, partition] for segment_id in self.definitions}
             inherited = {segment_id: self.inherited.get((segment_id, partition), {}) for segment_id in since}
             served = as_served(self.definitions, since, inherited)
             for user_id, events in users.items():
-                counted = oracle.counted(events)
-                for segment_id, definition in served.items():
-                    if oracle.member(definition, counted, as_of):
-                        found.setdefault(segment_id, set()).add(user_id)
+                folded = events if end is None else [event for event in events if event.offset < end[partition]]
+                for segment_id in _segments_of(folded, served, as_of) if folded else ():
+                    found.setdefault(segment_id, set()).add(user_id)
         return found
 
     def states(self) -> dict[bytes, UserState]:
@@ -89,6 +88,18 @@ class Truth:
                     if event.event_id is None or not is_repeat(state, event):
                         fold(plan.by_event_type.get(event.event_type, plan.other), state.slots, event)
         return found
+
+
+def _segments_of(events: Sequence[Event], served: Definitions, as_of: int) -> list[int]:
+    """The segments a user with these events is in; what several conditions ask alike is answered once."""
+    counted, said = oracle.counted(events), dict[int, bool]()
+
+    def answer_of(condition: dict[str, Any]) -> bool:
+        if id(condition) not in said:
+            said[id(condition)] = oracle.answer(condition, counted, as_of)
+        return said[id(condition)]
+
+    return [segment_id for segment_id, definition in served.items() if oracle.combined(definition, answer_of)]
 
 
 def differences(expected: Membership, found: Membership) -> list[str]:
