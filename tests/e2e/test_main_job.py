@@ -142,6 +142,23 @@ def test_a_deactivated_segment_takes_its_followers_along(connection: dict[str, A
     wait_for(lambda: not is_in(api, "left", follower)(), PATIENCE_S, "the follower is left")
 
 
+def test_a_membership_is_explained_and_an_event_tried(api: Api) -> None:
+    once, twice = (segment(api, counted(n, event_type="explained", window_days=1)) for n in (1, 2))
+    event = {"user_id": "why@example.com", "event_type": "explained"}
+    api.post("/api/ingestion/track/", event)
+    wait_for(is_in(api, event["user_id"], once), PATIENCE_S, "the user is in")
+    (row,) = api.get(f"/api/explorer/users/why%40example.com/segments/{twice}/explain/")
+    assert (row["label"], row["actual_value"], row["threshold"], row["matches"]) == (
+        "Did explained at least 2 times in the last day",
+        1,
+        2,
+        False,
+    )
+    tried = api.post("/api/explorer/sandbox/publish/", event)
+    assert [entered["id"] for entered in tried["entered"]] == [twice]
+    assert not is_in(api, event["user_id"], twice)()
+
+
 def test_every_event_reaches_the_lookup_by_rest_and_by_kafka(connection: dict[str, Any]) -> None:
     """Each of them enters; how fast is measured by `make bench`, and only shown here."""
     for path, seconds in asyncio.run(measured(connection, count=200)).items():

@@ -3,11 +3,14 @@
 What the step leaves out (evaluations that nobody could see, ends that only move out) must show nowhere.
 """
 
+import json
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.api.instants import text_of_us
+from services.evaluator.answers import answer_to
 from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
@@ -15,6 +18,7 @@ from services.evaluator.transition import LEAD_US, Outcome, packed
 from services.evaluator.user import User
 from services.evaluator.wishes import with_dependents
 from shared.contracts.change import Change, decode_change
+from shared.contracts.question import Tried, Try
 from shared.contracts.redis_keys import SOFT, unpack_records
 from shared.domain.definition import parse_definition
 from shared.domain.event import Event
@@ -195,3 +199,33 @@ def test_who_refers_to_a_segment_follows_what_becomes_of_it(
         for change in changes:
             assert (change.at_us, change.reason) == (now, own if change.segment_id == segment_id else "computed")
     evaluated.check(evaluated.user.state.as_of)
+
+
+def as_sent(event: Event) -> bytes:
+    """The event as a value of the topic."""
+    keys = {"event_type": event.event_type, "payload": event.payload, "occurred_at": text_of_us(event.occurred_at)}
+    with_id = {} if event.event_id is None else {"event_id": event.event_id}
+    return json.dumps({"tenant": 1, "user_id": "u"} | keys | with_id).encode()
+
+
+@settings(max_examples=500)
+@given(served, logs())
+def test_an_event_that_is_tried_turns_what_it_then_turns(followed: list[dict[str, Any]], log: list[Event]) -> None:
+    evaluated = Evaluated(followed)
+    table, memberships = evaluated.table, evaluated.user.state.memberships
+    for event in log:
+        evaluated.pass_time(event.received_at)
+        table.record.clock, table.next_offset = event.received_at, event.offset
+        if not evaluated.log:
+            del table.live[KEY]  # known by the event only
+        stored = evaluated.user.encode(0)
+        said = answer_to(Try(as_sent(event)), table)
+        assert evaluated.user.encode(0) == stored
+        table.live[KEY] = evaluated.user
+        before = {segment_id for segment_id, m in memberships.items() if m.member}
+        evaluated.take(event)
+        memberships = evaluated.user.state.memberships
+        after = {segment_id for segment_id, m in memberships.items() if m.member}
+        assert isinstance(said, Tried)
+        assert (said.entered, said.exited) == (sorted(after - before), sorted(before - after))
+        assert said.unchanged == len(followed) - len(after ^ before)

@@ -31,6 +31,9 @@ async def test_a_part_that_is_down_is_told_with_when_to_retry() -> None:
             ("POST", "/api/segments/membership/batch/", {"user_ids": ["u"]}),
             ("GET", "/api/segments/", None),
             ("POST", "/api/segments/1/compute/", None),
+            ("GET", "/api/explorer/users/u/segments/", None),
+            ("GET", "/api/explorer/users/u/segments/1/explain/", None),
+            ("POST", "/api/explorer/sandbox/publish/", {"user_id": "u", "event_type": "a"}),
         ):
             started_s = time.monotonic()
             answer = await client.request(method, path, json=body)

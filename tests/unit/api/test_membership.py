@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.api.membership import SUCCESSOR_US, Membership, membership_at
+from services.api.membership import SUCCESSOR_US, Membership, entered_at, membership_at
 from shared.contracts.redis_keys import COMING, NEVER, SOFT, MembershipRecord, pack_records
 
 T = 1_000_000
@@ -56,3 +56,9 @@ def test_segments_that_are_not_asked_for_say_nothing() -> None:
     value = pack_records(records)
     assert membership_at(value, T, frozenset({3, 1})) == Membership([1, 3], stale=False, next_change_at=None)
     assert membership_at(None, T, ALL) == Membership([], stale=False, next_change_at=None)
+
+
+def test_who_came_in_by_time_entered_at_the_turn() -> None:
+    records = [MembershipRecord(7, T, NEVER, 0), MembershipRecord(8, 0, T + 5, COMING)]
+    assert entered_at(pack_records(records)) == {7: T, 8: T + 5}
+    assert entered_at(b"") == {}

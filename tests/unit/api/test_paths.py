@@ -93,3 +93,13 @@ async def test_requests_are_counted_by_the_pattern_of_their_route(client: httpx.
     assert '{method="GET",route="/api/segments/{segment_id}/versions/",status="400"}' in text
     assert '{method="GET",route="/api/segments/membership/",status="400"}' in text
     assert "/12345/" not in text  # the digits alone may be those of an instant
+
+
+async def test_looking_into_a_user_is_documented(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/api/openapi.json")).json()["paths"]
+    explain = paths["/api/explorer/users/{user_id}/segments/{segment_id}/explain/"]["get"]
+    assert {parameter["name"] for parameter in explain["parameters"]} == {"user_id", "segment_id", "verbose"}
+    assert len(explain["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]) == 2
+    body = paths["/api/explorer/sandbox/publish/"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["required"] == ["user_id", "event_type"]
+    assert "get" in paths["/api/explorer/users/{user_id}/segments/"]
