@@ -12,14 +12,7 @@ from typing import Any, Self, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from redis import Redis
 
-from services.evaluator.state_records import (
-    PARTITION_KEY,
-    PartitionRecord,
-    SegmentRecord,
-    decode_partition,
-    decode_segment,
-    segment_id_of,
-)
+from services.evaluator.state_records import PARTITION_KEY, PartitionRecord, decode_partition
 from shared.contracts import redis_keys
 from shared.contracts.command import Command, VersionWish, command_key, encode_command
 from shared.contracts.keys import user_key
@@ -207,14 +200,6 @@ class Stream:
             elif not key.startswith(b"\0"):
                 users[key] = decode_state(value)
         return users, partitions
-
-    def segment_records(self) -> dict[tuple[int, int], SegmentRecord]:
-        """The newest records of the changelog by (segment id, partition)."""
-        return {
-            (segment_id, message.partition() or 0): decode_segment(message.value() or b"")
-            for message in self.read(CHANGELOG, self.partitions)
-            if message.value() and (segment_id := segment_id_of(message.key() or b"")) is not None
-        }
 
     def end_offsets(self, topic: str = EVENTS) -> dict[int, int]:
         """The next offset of each partition of a topic that is numbered like `events`."""

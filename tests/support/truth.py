@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from services.evaluator.state_records import decode_segment, segment_id_of
 from shared.contracts.event import decode_event, to_event
 from shared.contracts.keys import user_key
+from shared.contracts.topics import CHANGELOG
 from shared.domain.compiled_segment import Activation
 from shared.domain.definition import parse_definition
 from shared.domain.errors import InvalidEvent
@@ -48,11 +50,7 @@ class Truth:
             if report.kind == "segment"
         }
 
-        self.inherited: dict[tuple[int, int], dict[str, int]] = {
-            place: record.serving.inherited
-            for place, record in stream.segment_records().items()
-            if record.serving is not None
-        }
+        self.inherited = _inherited(stream)
 
     def memberships(self, as_of: int, end: Mapping[int, int] | None = None) -> Membership:
         """Who is in which segment at `as_of`, by the naive oracle; in a partition of `end` by the events before it."""
@@ -100,6 +98,17 @@ def _segments_of(events: Sequence[Event], served: Definitions, as_of: int) -> li
         return said[id(condition)]
 
     return [segment_id for segment_id, definition in served.items() if oracle.combined(definition, answer_of)]
+
+
+def _inherited(stream: Stream) -> dict[tuple[int, int], dict[str, int]]:
+    """What the serving version of each segment found gathered, by (segment id, partition)."""
+    found = {}
+    for message in stream.read(CHANGELOG, stream.partitions):
+        segment_id = segment_id_of(message.key() or b"")
+        if segment_id is not None and (value := message.value()):
+            serving = decode_segment(value).serving
+            found[segment_id, message.partition() or 0] = serving.inherited if serving is not None else {}
+    return found
 
 
 def differences(expected: Membership, found: Membership) -> list[str]:
