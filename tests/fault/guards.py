@@ -188,4 +188,20 @@ from services.evaluator import recovery
 recovery._refuse_another_log = lambda table, log: None
 """,
     ),
+    Guard(
+        "an answer about a user counts only with the present owner's epoch",
+        30,
+        "loses Kafka",
+        """
+from msgspec.structs import replace
+from services.evaluator.answering import Answering
+from shared.contracts.redis_keys import epoch_of, head_key
+take, answer = Answering._take, Answering._answer
+async def pretending(self, value):
+    self._pretended = epoch_of(await self._redis.get(head_key(self._partition)))
+    return await take(self, value)
+Answering._take = pretending
+Answering._answer = lambda self, question: replace(answer(self, question), epoch=self._pretended)
+""",
+    ),
 ]
