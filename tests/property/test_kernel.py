@@ -2,16 +2,17 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
-from tests.support.kernel import fold_all, merged, plan_of, state_after, take_in, trimmed
-from tests.support.properties import check_every_step
+from tests.support.kernel import fold_all, plan_of, state_after, take_in, trimmed
+from tests.support.properties import check_every_step, check_merge
 from tests.support.strategies import definitions, families, logs, sharing_conditions
+from tests.support.themes import EXAMPLES, THEMES, Theme
 
 sinces = st.sampled_from((0, 0, 0, 1, 5))
 
@@ -22,6 +23,17 @@ def test_the_kernel_agrees_with_the_oracle_after_every_event_and_at_every_turn(
     definition: dict[str, Any], log: list[Event], since: int
 ) -> None:
     check_every_step([definition], [since], log)
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_one_condition_agrees_with_the_oracle_on_events_made_for_it(name: str) -> None:
+    @settings(max_examples=EXAMPLES)
+    @given(THEMES[name])
+    def agrees(theme: Theme) -> None:
+        definitions, log = theme
+        check_every_step(definitions, [0] * len(definitions), log)
+
+    agrees()
 
 
 @settings(max_examples=500)
@@ -53,12 +65,7 @@ def test_any_order_of_arrival_gives_the_same_state(definition: dict[str, Any], l
 def test_merging_two_partials_equals_folding_both_lists(
     definition: dict[str, Any], one: list[Event], other: list[Event]
 ) -> None:
-    plan = plan_of([definition])
-    other = [replace(event, offset=event.offset + 1_000) for event in other]  # no place in the log is taken twice
-    as_of = max(event.received_at for event in one + other)
-    both = trimmed(plan, fold_all(plan, one + other), as_of)
-    assert trimmed(plan, merged(plan, fold_all(plan, one), fold_all(plan, other)), as_of) == both
-    assert trimmed(plan, merged(plan, fold_all(plan, other), fold_all(plan, one)), as_of) == both
+    check_merge(definition, one, other)
 
 
 @settings(max_examples=300)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
-from tests.support.kernel import plan_of, take_in
+from tests.support.kernel import fold_all, merged, plan_of, take_in, trimmed
 
 
 def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int], log: Sequence[Event]) -> None:
@@ -43,3 +45,13 @@ def _check_all_instants(
         for near in (instant - 1, instant):
             if near >= state.as_of:
                 assert segment.verdict(state.slots, near)[0] is oracle.member(definition, counted, near)
+
+
+def check_merge(definition: dict[str, Any], one: Sequence[Event], other: Sequence[Event]) -> None:
+    """Two partials of a definition merged, either way, are what folding both lists gives."""
+    plan = plan_of([definition])
+    apart = [replace(event, offset=event.offset + 1_000) for event in other]  # no place in the log is taken twice
+    as_of = max(event.received_at for event in (*one, *apart))
+    both = trimmed(plan, fold_all(plan, [*one, *apart]), as_of)
+    assert trimmed(plan, merged(plan, fold_all(plan, one), fold_all(plan, apart)), as_of) == both
+    assert trimmed(plan, merged(plan, fold_all(plan, apart), fold_all(plan, one)), as_of) == both

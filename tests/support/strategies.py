@@ -181,17 +181,26 @@ def _reference(segment_ids: st.SearchStrategy[int]) -> st.SearchStrategy[dict[st
 _STEPS = (0, 0, 1, SECOND // 2, SECOND, SECOND, 2 * SECOND, 3 * SECOND, 60 * SECOND, DAY - 1, DAY)
 _LATENESS = (None, None, 0, 0, 1, SECOND, SECOND, 2 * SECOND, 3 * SECOND, 90 * SECOND, 2 * DAY, -SECOND)
 
-_entries = st.tuples(
-    st.sampled_from(_STEPS),
-    st.sampled_from(_LATENESS),
-    _event_type,
-    st.sampled_from(_PAYLOADS),
-    st.sampled_from((None, None, None, None, "x", "y")),
-    st.sampled_from((1, 1, 2, 7)),
-)
+
+def entries(
+    steps: tuple[int, ...],
+    lateness: tuple[int | None, ...],
+    event_types: st.SearchStrategy[str],
+    payloads: st.SearchStrategy[dict[str, Any]],
+    event_ids: tuple[str | None, ...],
+) -> st.SearchStrategy[tuple[Any, ...]]:
+    """What `log_of` makes an event of: us since the last receipt, us late, type, payload, id, offsets on."""
+    return st.tuples(
+        st.sampled_from(steps),
+        st.sampled_from(lateness),
+        event_types,
+        payloads,
+        st.sampled_from(event_ids),
+        st.sampled_from((1, 1, 2, 7)),
+    )
 
 
-def _log(entries: list[Any]) -> list[Event]:
+def log_of(entries: list[Any]) -> list[Event]:
     """Events in the order of the log: received_at never goes back, occurred_at is late, equal or ahead by a little."""
     received_at, offset, events = START, -1, []
     for step, late, event_type, payload, event_id, offsets in entries:
@@ -202,6 +211,9 @@ def _log(entries: list[Any]) -> list[Event]:
     return events
 
 
+_entries = entries(_STEPS, _LATENESS, _event_type, st.sampled_from(_PAYLOADS), (None, None, None, None, "x", "y"))
+
+
 def logs(min_size: int = 1, max_size: int = 10) -> st.SearchStrategy[list[Event]]:
     """The log of one user: late events, repeats, equal instants, wrong types, gaps between offsets."""
-    return st.lists(_entries, min_size=min_size, max_size=max_size).map(_log)
+    return st.lists(_entries, min_size=min_size, max_size=max_size).map(log_of)
