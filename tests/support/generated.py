@@ -31,12 +31,24 @@ TESTS: tuple[Json, ...] = (
     *({"operator": operator} for operator in ("is_set", "is_not_set", "is_true", "is_false")),
 )
 _PROPERTIES = ("plan", "total", "basket.size")
-_TYPES = ("page_viewed", "order_placed", "cart_add", "context_identified")
+_TYPES: dict[str, int] = {
+    "page_viewed": 25,
+    "order_placed": 15,
+    "cart_add": 12,
+    "search": 10,
+    "login": 10,
+    "email_opened": 8,
+    "context_identified": 6,
+    "ad_clicked": 5,
+    "review_written": 5,
+    "refund_asked": 4,
+}
+"""Event types, and how often they come."""
 _WINDOWS: tuple[Json, ...] = (
     {"window_days": 3_650},
     {"window_hours": 1},
     {"window_seconds": 2},
-    {"window_minutes": 0.5},
+    {"window_minutes": 0.15},
     {"window_days": 0.5},
     {"window_seconds": 4.5},
     {"window_hours": 2.5},
@@ -89,7 +101,7 @@ def events(count: int, users: int, seed: int) -> Iterator[tuple[Json, float]]:
         if number % 100 == 99 and repeated:
             yield repeated.pop(randomness.randrange(len(repeated))), 0
             continue
-        (event_type,) = randomness.choices(_TYPES, (45, 25, 15, 15))
+        (event_type,) = randomness.choices(list(_TYPES), list(_TYPES.values()))
         user = randomness.randrange(users)
         payload = usual[user] if randomness.random() < _USUAL else _payload(randomness)
         event: Json = {"user_id": f"user-{user}", "event_type": event_type, "payload": payload}

@@ -74,9 +74,11 @@ ON_A_THEME: dict[str, dict[str, Wrong]] = {
         "a sequence is shorter by a microsecond": Wrong(sequence, "_Verbs", parts.ShorterByAMicrosecond),
         "a sequence goes on from its first beginning": Wrong(sequence, "_Verbs", parts.FirstBeginning),
         "one event takes two steps": Wrong(sequence, "_Verbs", parts.OneEventForTwoSteps),
+        "a late step is put at the end": Wrong(sequence, "_place", lambda kept, _head, _place: len(kept)),
+    },
+    "strict sequences": {
         "nothing interrupts a strict sequence": Wrong(plan, "sequence_verbs", parts.strict_is_not_interrupted),
         "context_identified interrupts": Wrong(sequence, "PROPERTIES_EVENT", "nothing"),
-        "a late step is put at the end": Wrong(sequence, "_place", lambda kept, _head, _place: len(kept)),
     },
     "repeats": {
         "24 hours after is a repeat": Wrong(fold, "REPEAT_US", fold.REPEAT_US + 1),
