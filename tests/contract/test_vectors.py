@@ -21,6 +21,7 @@ from shared.domain.user_state import NEVER, UserState
 from shared.domain.value_test import Operator
 from shared.domain.window import UNITS_US
 from tests.support import oracle
+from tests.support.served import with_references
 from tests.support.vectors import EventText, Question, RefusedDefinition, of_rule, questions, refused_definitions, texts
 
 WITH_WORDS = ("type", "operator", "metric", "logic")
@@ -87,7 +88,7 @@ def of_the_kernel(question: Question, log: list[Event], as_of: int) -> tuple[boo
 
 def of_the_oracle(question: Question, log: list[Event], as_of: int) -> tuple[bool, int]:
     """The oracle's answer and its turn."""
-    definition = oracle.with_references(question.definition, question.segments)
+    definition = with_references(question.definition, question.segments)
     events = [event for event in oracle.counted(log) if event.occurred_at <= as_of]
     return oracle.member(definition, events, as_of), oracle.next_turn(definition, events, as_of)
 

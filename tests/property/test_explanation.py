@@ -16,6 +16,7 @@ from shared.domain.user_state import UserState, encode_state
 from shared.domain.written import written
 from tests.support import oracle, oracle_values
 from tests.support.kernel import plan_of, state_after
+from tests.support.served import with_references
 from tests.support.strategies import definitions, families, logs
 
 Json = dict[str, Any]
@@ -53,7 +54,7 @@ def check(family: list[Json], log: list[Event]) -> None:
     state, counted = state_after(plan, log), oracle.counted(log)
     before = encode_state(state)
     for segment_id, definition in known.items():
-        with_others = oracle.with_references(definition, known)
+        with_others = with_references(definition, known)
         turns = {turn for turn in (oracle.next_turn(with_others, counted, state.as_of),) if turn != oracle.NEVER}
         for as_of in {state.as_of, *turns}:
             found = explained(plan, segment_id, definition, state, as_of)

@@ -3,29 +3,25 @@
 It reads the JSON of a definition itself, keeps nothing between two questions and uses exact fractions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from statistics import mean
 from typing import Any
 
 from shared.domain.event import Event
-from tests.support.oracle_values import COMPARISONS, exact, holds, property_of
-
-Json = dict[str, Any]
+from tests.support.oracle_values import COMPARISONS, Json, exact, holds, property_of
 
 NEVER = (1 << 63) - 1
-
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 UNITS = {"window_days": DAY, "window_hours": 3_600 * SECOND, "window_minutes": 60 * SECOND, "window_seconds": SECOND}
 
 
 def counted(events: Iterable[Event]) -> list[Event]:
-    """The events of one user that count, in log order: repeats are dropped.
+    """The events of one user that count, in log order.
 
-    An event is a repeat if the previous event with its id in the log, itself dropped or not, was received less
-    than 24 h before.
+    Dropped is one if the previous with its id in the log, itself dropped or not, was received less than 24 h before.
     """
     received: dict[str, int] = {}
     kept = []
@@ -64,15 +60,6 @@ def combined(item: Json, answer_of: Callable[[Json], bool]) -> bool:
     else:
         holds = answer_of(item)
     return holds is not item.get("negate", False)
-
-
-def with_references(definition: Json, definitions: Mapping[int, Json]) -> Json:
-    """A definition whose references carry the definitions they ask about; one that is missing has no members."""
-    if "logic" in definition:
-        return definition | {"conditions": [with_references(item, definitions) for item in definition["conditions"]]}
-    if definition["type"] != "segment_membership" or definition["segment_id"] not in definitions:
-        return definition
-    return definition | {"definition": with_references(definitions[definition["segment_id"]], definitions)}
 
 
 def next_turn(definition: Json, events: Sequence[Event], as_of: int) -> int:

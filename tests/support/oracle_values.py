@@ -94,13 +94,10 @@ def _text(op: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
     return lambda actual, value: isinstance(actual, str) and isinstance(value, str) and op(actual, value)
 
 
-def _contains(actual: Any, value: Any) -> bool:
-    return _equals_one(value, actual) if isinstance(actual, list) else _text(operator.contains)(actual, value)
-
-
-def _does_not_contain(actual: Any, value: Any) -> bool:
-    both_text = isinstance(actual, str) and isinstance(value, str)
-    return (both_text or isinstance(actual, list)) and not _contains(actual, value)
+def _contains(actual: Any, value: Any, *, turned: bool = False) -> bool:
+    if isinstance(actual, list):
+        return _equals_one(value, actual) is not turned
+    return _text(lambda text, part: (part in text) is not turned)(actual, value)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -110,7 +107,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "in": _equals_one,
     "not_in": _equals_none,
     "contains": _contains,
-    "does_not_contain": _does_not_contain,
+    "does_not_contain": partial(_contains, turned=True),
     "starts_with": _text(str.startswith),
     "ends_with": _text(str.endswith),
     "matches_regex": _text(lambda actual, value: re2.search(value, actual) is not None),

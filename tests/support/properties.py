@@ -10,7 +10,7 @@ from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
 from tests.support.kernel import fold_all, merged, plan_of, take_in, trimmed
-from tests.support.served import as_served
+from tests.support.served import as_served, with_references
 
 
 def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int], log: Sequence[Event]) -> None:
@@ -28,7 +28,7 @@ def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int
 def check_what_is_not_asked(definitions: Sequence[dict[str, Any]], log: Sequence[Event]) -> None:
     """An answer holds as long as it is steady, however many events come that do not name its segment."""
     plan, state, known = plan_of(definitions), UserState(), dict(enumerate(definitions, 1))
-    definitions = [oracle.with_references(definition, known) for definition in definitions]
+    definitions = [with_references(definition, known) for definition in definitions]
     held = {segment_id: segment.steady(state.slots, 0) for segment_id, segment in plan.segments.items()}
     awake: set[int] = set()
     for number, event in enumerate(log, 1):

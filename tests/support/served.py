@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from shared.domain.aggregate import aggregate_of
 from shared.domain.condition import gathering
 from shared.domain.definition import parse_definition
-from tests.support import oracle
-from tests.support.oracle import Json
+from tests.support.oracle_values import Json
 
 Inherited = Mapping[str, int]
 """By content hash the aggregates that a version found gathered, and since when."""
@@ -26,7 +25,16 @@ def as_served(
         segment_id: _counting_from(_since_of(sinces[segment_id], (inherited or {}).get(segment_id, {})), item, same)
         for segment_id, item in definitions.items()
     }
-    return {segment_id: oracle.with_references(item, counting) for segment_id, item in counting.items()}
+    return {segment_id: with_references(item, counting) for segment_id, item in counting.items()}
+
+
+def with_references(definition: Json, definitions: Mapping[int, Json]) -> Json:
+    """A definition whose references carry the definitions they ask about; one that is missing has no members."""
+    if "logic" in definition:
+        return definition | {"conditions": [with_references(item, definitions) for item in definition["conditions"]]}
+    if definition["type"] != "segment_membership" or definition["segment_id"] not in definitions:
+        return definition
+    return definition | {"definition": with_references(definitions[definition["segment_id"]], definitions)}
 
 
 def _since_of(cutover: int, inherited: Inherited) -> Callable[[Json], int]:
