@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: memberships say whether every event must ask for them anew; where a record is older, everybody is asked once."""
 
 CLAIM_KEY = b"\0claim"
 PARTITION_KEY = b"\0partition"

@@ -42,8 +42,8 @@ class Wishes:
         self._table, self._changelog, self._report = table, changelog, report
         self._walks: list[Walk] = []
         self._ready: list[Progress] = []
-        for record in table.segments.values():  # walks that an earlier owner did not finish
-            if not record.reconciled:
+        for record in table.segments.values():  # walks that an earlier owner, or version of us, left to do
+            if not record.reconciled or record.schema_version < SCHEMA_VERSION:
                 self._begin_walk(record)
 
     # --- commands --------------------------------------------------------------------------------------------
@@ -95,7 +95,9 @@ class Wishes:
     def end_walk(self) -> None:
         """Note in each segment of the walk that everybody has the answer."""
         for segment_id in sorted(self._walks[0].segment_ids):
-            record = msgspec.structs.replace(self._table.segments[segment_id], reconciled=True)
+            record = msgspec.structs.replace(
+                self._table.segments[segment_id], reconciled=True, schema_version=SCHEMA_VERSION
+            )
             self._table.segments[segment_id] = record
             self._changelog.put_segment(record)
 
