@@ -167,16 +167,25 @@ def _read_again(text: bytes, error: Exception) -> EventMessage:
             raise _fault(str(error)) from None
         except _UNREADABLE as worse:
             error = worse
+    raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> InvalidEvent:
+    """Our words for a text that is no JSON."""
     if isinstance(error, RecursionError):
-        raise InvalidEvent("event", "is nested too deeply") from None
+        return InvalidEvent("event", "is nested too deeply")
     if isinstance(error, UnicodeDecodeError):
-        raise InvalidEvent("event", "is not valid UTF-8") from None
-    raise InvalidEvent("event", f"is not valid JSON: {error}") from None
+        return InvalidEvent("event", "is not valid UTF-8")
+    return InvalidEvent("event", f"is not valid JSON: {error}")
 
 
 def _without_tenant(body: bytes) -> EventMessage:
     """A body that is a JSON object but for its `tenant`."""
-    keys = msgspec.json.decode(body, type=dict[str, Raw])
+    try:
+        keys = msgspec.json.decode(body, type=dict[str, Raw])
+    except _UNREADABLE as error:
+        # the fault of the tenant came before this one
+        raise _unreadable(error) from None
     return _decode(msgspec.json.encode({key: text for key, text in keys.items() if key != "tenant"}))
 
 

@@ -176,6 +176,11 @@ def test_of_duplicate_keys_the_last_wins_whatever_the_first_is() -> None:
     assert (message.user_id, message.payload) == ("v", {"a": 4})
 
 
+def test_the_fault_of_an_ignored_tenant_hides_no_text_that_is_no_json() -> None:
+    with pytest.raises(InvalidEvent, match="not valid JSON"):
+        decode_track(b'{"user_id":"u","event_type":"view","tenant":"acme","occurred_at":1e400 "2026-03-10"}')
+
+
 @pytest.mark.parametrize("tenant", [b'"acme"', b"null", b"-5", b"7", b"[]"])
 @pytest.mark.parametrize("key", [b'"tenant"', b'"ten\\u0061nt"'])
 def test_a_rest_body_has_no_tenant_and_ignores_one(key: bytes, tenant: bytes) -> None:
