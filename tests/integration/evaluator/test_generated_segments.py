@@ -22,7 +22,7 @@ LAST = 3_000
 """Events sent when all others are taken in, so that the short windows are not over when Redis is looked at."""
 ONLY_TIME_US = 8_000_000
 PATIENCE_S = 600
-"""For a machine that is busy with other things; by itself the whole takes little more than a minute."""
+"""For a machine that is busy with other things; by itself the whole takes less than two minutes."""
 SHOWN = 20
 
 
