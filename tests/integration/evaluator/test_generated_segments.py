@@ -35,7 +35,7 @@ def test_redis_agrees_with_the_oracle_for_every_user_while_events_come_and_time_
     settings = environment(kafka_bootstrap_servers, redis_url, SHOAL_PARTITIONS=str(PARTITIONS))
     with (
         fresh_stream(kafka_bootstrap_servers, redis_url, PARTITIONS) as stream,
-        evaluators(settings | {"SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "60"}) as make,
+        evaluators(settings | {"SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "20"}) as make,
     ):
         workers = [make(), make()]
         for worker in workers:
@@ -43,6 +43,8 @@ def test_redis_agrees_with_the_oracle_for_every_user_while_events_come_and_time_
         stream.activate(definitions, 60)
         cuts = list(_cuts(stream, workers))
         assert cuts[-1].applied == stream.end_offsets()
+        for worker in workers:  # in order: members that are killed stay in the group for as long as a session lasts
+            assert worker.stop() == 0
         changes = (message.value() or b"" for message in stream.read(MEMBERSHIP_CHANGES, PARTITIONS))
         turned = Counter(b'"reason":"time"' in change for change in changes)
         wanted = expected(stream, definitions, cuts)
