@@ -161,9 +161,12 @@ class StateTable:
         record = self.segments.get(segment_id)
         if record is None or record.tenant != tenant or record.serving is None:
             return None
-        version = record.serving
-        definition = self._definition(segment_id, version)
-        return Activation(segment_id, version.version, definition, version.cutover, True, version.inherited)
+        return self._activation(segment_id, record.serving, serving=True)
+
+    def gathered(self, tenant: int, segment_id: int, version: PlanVersion) -> dict[str, int]:
+        """What a new version finds gathered, as `Plan.gathered`. Raises InvalidDefinition."""
+        plan = self.plans.get(tenant)
+        return {} if plan is None else plan.gathered(self._definition(segment_id, version))
 
     def _activations(self, tenant: int) -> Iterator[Activation]:
         for record in self.segments.values():
@@ -171,10 +174,11 @@ class StateTable:
                 continue
             for version, serving in ((record.serving, True), (record.computing, False)):
                 if version is not None and (serving or version != record.serving):
-                    definition = self._definition(record.segment_id, version)
-                    yield Activation(
-                        record.segment_id, version.version, definition, version.cutover, serving, version.inherited
-                    )
+                    yield self._activation(record.segment_id, version, serving=serving)
+
+    def _activation(self, segment_id: int, version: PlanVersion, *, serving: bool) -> Activation:
+        definition = self._definition(segment_id, version)
+        return Activation(segment_id, version.version, definition, version.cutover, serving, version.inherited)
 
     def _definition(self, segment_id: int, version: PlanVersion) -> Definition:
         parsed = self._definitions.get((segment_id, version.version))

@@ -16,7 +16,7 @@ from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
 from shared.domain.fold import MAX_EVENT_IDS, fold, fold_and_watch, is_repeat
 from shared.domain.plan import EventPlan, Plan
-from shared.domain.user_state import NEVER, UserState
+from shared.domain.user_state import UserState
 
 EVALUATIONS_AT_ONCE = 4
 """A user with more events than this among the records taken in together, and more numbers in its lists than LONG, is
@@ -150,12 +150,7 @@ class Step:
         return repeat
 
     def _evaluate(self, out: Outcome, user: User, segments: dict[int, CompiledSegment], as_of: int) -> None:
-        slots, get_membership = user.state.slots, user.state.memberships.get
-        for segment_id, segment in segments.items():
-            member, until = segment.steady(slots, as_of)
-            # nearly all of those asked, of a tenant with many segments: still decided for ever by something else
-            if until == NEVER and not member and get_membership(segment_id) is None:
-                continue
+        for segment in segments.values():
             settle(out, user, segment, as_of, "event")
 
     def _new_user(self, record: Record, message: EventMessage) -> User:

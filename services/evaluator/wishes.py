@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -10,7 +11,6 @@ from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, Segmen
 from services.evaluator.state_table import StateTable
 from shared.contracts.command import Command, VersionWish
 from shared.contracts.progress import Progress
-from shared.domain.definition import parse_definition
 from shared.domain.errors import InvalidDefinition
 from shared.domain.plan import Plan
 
@@ -119,14 +119,12 @@ class Wishes:
     # --- records ---------------------------------------------------------------------------------------------
 
     def _record(self, command: Command, known: SegmentRecord | None) -> SegmentRecord:
-        tenant = command.tenant
-        serving = self._version(tenant, command.serving, known)
-        computing = self._version(tenant, command.computing, known)
+        serving, computing = (self._version(command, wish, known) for wish in (command.serving, command.computing))
         unchanged = known is not None and known.reconciled and computing is not None and serving == known.serving
         return SegmentRecord(
             schema_version=SCHEMA_VERSION,
             epoch=self._table.record.epoch,
-            tenant=tenant,
+            tenant=command.tenant,
             segment_id=command.segment_id,
             outbox_id=command.outbox_id,
             serving=serving,
@@ -136,24 +134,18 @@ class Wishes:
             reconciled=unchanged or (known is None and serving is None),
         )
 
-    def _version(self, tenant: int, wish: VersionWish | None, known: SegmentRecord | None) -> PlanVersion | None:
+    def _version(self, command: Command, wish: VersionWish | None, known: SegmentRecord | None) -> PlanVersion | None:
         """The version with its cutover: the one it has, or the next offset to fold."""
         if wish is None:
             return None
         for version in (known.serving, known.computing) if known is not None else ():
             if version is not None and version.version == wish.version:
                 return version
-        return PlanVersion(wish.version, wish.definition, self._table.next_offset, self._gathered(tenant, wish))
-
-    def _gathered(self, tenant: int, wish: VersionWish) -> dict[str, int]:
-        """What an edited definition keeps of its state, or a new one shares with others; `put_segment` refuses one that
-        cannot be read.
-        """
-        plan = self._table.plans.get(tenant)
-        try:
-            return {} if plan is None else plan.gathered(parse_definition(wish.definition))
-        except InvalidDefinition:
-            return {}
+        version = PlanVersion(wish.version, wish.definition, self._table.next_offset)
+        with suppress(InvalidDefinition):  # `put_segment` refuses it
+            gathered = self._table.gathered(command.tenant, command.segment_id, version)
+            version = msgspec.structs.replace(version, inherited=gathered)
+        return version
 
     def _repeat_report(self, known: SegmentRecord, command: Command) -> None:
         """The relay repeats itself when it starts: so do our reports, which may have been lost with the api."""

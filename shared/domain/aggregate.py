@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple, assert_never
 
 import msgspec
@@ -97,6 +97,14 @@ def aggregate_of(condition: Gathering) -> Aggregate:
         case EventSequence():
             return Aggregate("sequence", sequence=msgspec.structs.replace(condition, negate=False))
     assert_never(condition)
+
+
+def by_aggregate(conditions: Iterable[Gathering]) -> dict[Aggregate, list[Gathering]]:
+    """The conditions with the aggregate that they share."""
+    sharing: dict[Aggregate, list[Gathering]] = {}
+    for condition in conditions:
+        sharing.setdefault(aggregate_of(condition), []).append(condition)
+    return sharing
 
 
 def number_reader(name: str) -> Callable[[dict[str, Any]], int | None]:

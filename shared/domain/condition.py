@@ -158,11 +158,22 @@ def event_types(condition: Gathering) -> EventTypes:
     return EventTypes(frozenset((condition.event_type,)))
 
 
+def placed_items(item: Item, path: str) -> list[tuple[str, Item]]:
+    """The items of a group that lies at `path`, each with its own JSON path; a condition has none."""
+    items = item.conditions if isinstance(item, Group) else ()
+    return [(f"{path}.conditions[{index}]", child) for index, child in enumerate(items)]
+
+
+def placed_leaves(item: Item, path: str = "$") -> list[tuple[str, Condition]]:
+    """All conditions of an item with their JSON paths, in the order in which they are written."""
+    if not isinstance(item, Group):
+        return [(path, item)]
+    return [leaf for place, child in placed_items(item, path) for leaf in placed_leaves(child, place)]
+
+
 def leaves(item: Item) -> list[Condition]:
     """All conditions of an item, in the order in which they are written."""
-    if isinstance(item, Group):
-        return [leaf for child in item.conditions for leaf in leaves(child)]
-    return [item]
+    return [leaf for _, leaf in placed_leaves(item)]
 
 
 def gathering(item: Item) -> list[Gathering]:

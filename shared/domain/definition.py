@@ -106,16 +106,8 @@ class _Parser:
         return Group(cast(Logic, logic), cast("tuple[Item, ...]", items), negate)
 
     def _items(self, reader: Reader, depth: int) -> tuple[Item | None, ...]:
-        raw = reader.take("conditions", "a list of 1 to 100 conditions or groups")
-        if raw is None:
-            return ()
-        if not isinstance(raw, list):
-            reader.fault("conditions", f"must be a list of 1 to {MAX_ITEMS} conditions or groups")
-            return ()
-        if not 1 <= len(raw) <= MAX_ITEMS:
-            reader.fault("conditions", f"must hold 1 to {MAX_ITEMS} conditions or groups, here are {len(raw)}")
-        path = f"{reader.path}.conditions"
-        return tuple(self.item(child, f"{path}[{index}]", depth + 1) for index, child in enumerate(raw[:MAX_ITEMS]))
+        raw, path = reader.items("conditions", 1, MAX_ITEMS, "conditions or groups"), f"{reader.path}.conditions"
+        return tuple(self.item(child, f"{path}[{index}]", depth + 1) for index, child in enumerate(raw))
 
     def condition(self, raw: object, path: str) -> Condition | None:
         if not isinstance(raw, dict):

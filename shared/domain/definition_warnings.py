@@ -1,11 +1,10 @@
 """What is worth knowing of a definition that can be saved: never an error, and nothing that only may be so."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from shared.domain.aggregate import Aggregate, aggregate_of
 from shared.domain.certainty import Effort, certainty
-from shared.domain.condition import Condition, Definition, Group, Item, SegmentMembership, gathering
+from shared.domain.condition import Definition, Group, Item, SegmentMembership, gathering, placed_items, placed_leaves
 from shared.domain.formula import Both, both_of
 from shared.domain.state_bytes import state_bytes
 
@@ -42,7 +41,7 @@ def _certain(definition: Definition) -> list[DefinitionWarning]:
 
 
 def _smallest(item: Item, path: str, effort: Effort) -> tuple[Both, list[DefinitionWarning]]:
-    below = [_smallest(child, inner, effort) for inner, child in _items(item, path)]
+    below = [_smallest(child, inner, effort) for inner, child in placed_items(item, path)]
     both = both_of(item, [part for part, _ in below])
     found = [warning for _, warnings in below for warning in warnings]
     if not found and (certain := certainty(both, effort)):
@@ -53,7 +52,7 @@ def _smallest(item: Item, path: str, effort: Effort) -> tuple[Both, list[Definit
 
 def _large(definition: Definition) -> list[DefinitionWarning]:
     first: dict[Aggregate, str] = {}
-    for path, condition in _conditions(definition, "$"):
+    for path, condition in placed_leaves(definition):
         if not isinstance(condition, SegmentMembership):
             first.setdefault(aggregate_of(condition), path)
     sizes = state_bytes(gathering(definition))
@@ -70,16 +69,3 @@ def _large(definition: Definition) -> list[DefinitionWarning]:
 
 def _size(size: int) -> str:
     return f"up to {-(-size // KIB)} KiB"
-
-
-def _items(item: Item, path: str) -> Iterator[tuple[str, Item]]:
-    if isinstance(item, Group):
-        for index, child in enumerate(item.conditions):
-            yield f"{path}.conditions[{index}]", child
-
-
-def _conditions(item: Item, path: str) -> Iterator[tuple[str, Condition]]:
-    if not isinstance(item, Group):
-        yield path, item
-    for inner, child in _items(item, path):
-        yield from _conditions(child, inner)

@@ -1,6 +1,6 @@
 """Verdicts of whole definitions: groups over conditions, exact to the microsecond in when they turn around."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -96,51 +96,56 @@ def _decisive(group: Group) -> bool:
     return group.logic == "OR"
 
 
-def _group_steady(group: Group, children: list[Verdict]) -> Verdict:
+def _scan(group: Group, children: list[Verdict]) -> Callable[[Slots, int], tuple[int, int]]:
+    """(slots, as_of) -> the first turn of the children that do not decide the group, and the last of those that do; the
+    latter is 0 when none decides, and NEVER when one does for ever.
+    """
     decisive = _decisive(group)
-    decided, undecided = decisive is not group.negate, (not decisive) is not group.negate
-    for_ever = (decided, NEVER)
 
-    def steady(slots: Slots, as_of: int) -> tuple[bool, int]:
+    def scan(slots: Slots, as_of: int) -> tuple[int, int]:
         first, last = NEVER, 0
         for number, child in enumerate(children):
-            answer, until = child(slots, as_of)
+            answer, turns_at = child(slots, as_of)
             if answer is decisive:
-                if until == NEVER:
+                if turns_at == NEVER:
                     if number:  # asked first from now on: what decides for one user mostly does for the next
                         children[0], children[number] = child, children[0]
-                    return for_ever
-                if until > last:  # noqa: PLR1730 - a call of max costs more than the rest
-                    last = until
-            elif until < first:
-                first = until
+                    return first, NEVER
+                if turns_at > last:  # noqa: PLR1730 - a call of max costs more than the rest
+                    last = turns_at
+            elif turns_at < first:
+                first = turns_at
+        return first, last
+
+    return scan
+
+
+def _group_answers(group: Group) -> tuple[bool, bool]:
+    """What the group says while a child decides it, and while none does; `negate` included."""
+    decided = _decisive(group) is not group.negate
+    return decided, not decided
+
+
+def _group_steady(group: Group, children: list[Verdict]) -> Verdict:
+    scan, (decided, undecided) = _scan(group, children), _group_answers(group)
+
+    def steady(slots: Slots, as_of: int) -> tuple[bool, int]:
+        first, last = scan(slots, as_of)
         return (decided, last) if last else (undecided, first)
 
     return steady
 
 
 def _group_verdict(group: Group, children: tuple[Answers, ...]) -> Verdict:
-    decisive, verdicts, all_turns = (
-        _decisive(group),
-        [child.verdict for child in children],
-        _group_turns(group, children),
-    )
-    decided, undecided = decisive is not group.negate, (not decisive) is not group.negate
-    for_ever = (decided, NEVER)
+    scan, (decided, undecided) = _scan(group, [child.verdict for child in children]), _group_answers(group)
+    all_turns = _group_turns(group, children)
 
     def verdict(slots: Slots, as_of: int) -> tuple[bool, int]:
         at = as_of
         for _ in range(_PATIENCE):
-            first, last = NEVER, 0
-            for child in verdicts:
-                answer, turns = child(slots, at)
-                if answer is decisive:
-                    if turns == NEVER:
-                        return for_ever
-                    if turns > last:  # noqa: PLR1730 - a call of max costs more than the rest
-                        last = turns
-                elif turns < first:
-                    first = turns
+            first, last = scan(slots, at)
+            if last == NEVER:
+                return decided, NEVER
             if not last:
                 # no child decides: the first to turn does, or we have come to where the last one stopped deciding
                 return (undecided, first) if at == as_of else (decided, at)

@@ -19,7 +19,7 @@ from shared.domain.condition import (
 )
 from shared.domain.numbers import number_of
 from shared.domain.times import DAY_US, HOUR_US, SECOND_US
-from shared.domain.value_test import Scalar, ValueTest
+from shared.domain.value_test import Scalar, ValueTest, json_value
 
 MAX_SHOWN = 10
 """Members of a list that a sentence names."""
@@ -157,9 +157,7 @@ def _times(count: int) -> str:
 
 
 def _value(scalar: Scalar) -> str:
-    if scalar.type == "number":
-        return str(number_of(int(scalar.value)))
-    return _short(json.dumps(scalar.value, ensure_ascii=False))
+    return _short(json.dumps(json_value(scalar), ensure_ascii=False))
 
 
 def _short(text: str) -> str:

@@ -6,7 +6,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from shared.domain.aggregate import Aggregate, Verbs, aggregate_of, count_verbs, filtered, newest_verbs, totals_verbs
+from shared.domain.aggregate import Aggregate, Verbs, by_aggregate, count_verbs, filtered, newest_verbs, totals_verbs
 from shared.domain.bucket import LIMIT
 from shared.domain.comparison import newest_needed
 from shared.domain.compiled_segment import Activation, CompiledSegment, compile_segments, slot_key
@@ -115,12 +115,10 @@ class Plan(NamedTuple):
 
     def gathered(self, definition: Definition) -> dict[str, int]:
         """By content hash the aggregates of a definition that are gathered already as it needs them, and since when."""
-        wanted: dict[Aggregate, list[Gathering]] = defaultdict(list)
-        for condition in gathering(definition):
-            wanted[aggregate_of(condition)].append(condition)
-        found: dict[str, int] = {}
+        wanted, found = by_aggregate(gathering(definition)), dict[str, int]()
         for slot in self.slots.values():
-            if all(map(slot.suffices, conditions := wanted.get(slot.aggregate, []))) and conditions:
+            conditions = wanted.get(slot.aggregate)
+            if conditions and all(map(slot.suffices, conditions)):
                 content = slot.aggregate.content_hash()
                 found[content] = min(slot.since, found.get(content, slot.since))
         return found
@@ -140,9 +138,8 @@ def compile_plan(activations: Iterable[Activation]) -> Plan:
     followed = list(activations)
     sharing: dict[tuple[Aggregate, int], list[Gathering]] = defaultdict(list)
     for activation in followed:
-        for condition in gathering(activation.definition):
-            aggregate = aggregate_of(condition)
-            sharing[aggregate, activation.since_of(aggregate)].append(condition)
+        for aggregate, conditions in by_aggregate(gathering(activation.definition)).items():
+            sharing[aggregate, activation.since_of(aggregate)] += conditions
     segments = compile_segments([activation for activation in followed if activation.serving])
     watched = _watched(segments, requirements({a.segment_id: a.definition for a in followed if a.serving}))
     slots = [_slot(aggregate, since, conditions, watched) for (aggregate, since), conditions in sharing.items()]

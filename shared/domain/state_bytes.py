@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from shared.domain import bucket, sequence
-from shared.domain.aggregate import Aggregate, aggregate_of
+from shared.domain.aggregate import Aggregate, by_aggregate
 from shared.domain.comparison import newest_needed
 from shared.domain.condition import EventCount, EventSequence, Gathering, Monetary
 
@@ -32,9 +32,7 @@ def state_bytes(conditions: Iterable[Gathering]) -> Mapping[Aggregate, int]:
 
     Conditions with one aggregate share it. What a user with fewer events keeps is less in proportion.
     """
-    sharing: dict[Aggregate, list[Gathering]] = {}
-    for condition in conditions:
-        sharing.setdefault(aggregate_of(condition), []).append(condition)
+    sharing = by_aggregate(conditions)
     return {aggregate: SLOT + _list_bytes(aggregate, sharers) for aggregate, sharers in sharing.items()}
 
 

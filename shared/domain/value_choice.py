@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from functools import reduce
 from typing import Any, NamedTuple
 
-from shared.domain.numbers import MICRO, to_micro_units
 from shared.domain.spans import ALL, NOTHING, Spans, compared_with, complement, intersection
-from shared.domain.value_test import Scalar, ValueTest, compile_test
+from shared.domain.value_test import Scalar, ValueTest, compile_test, json_value, scalar_of
 
 _MOST_OPERANDS, _MOST_TRIED = 200, 2_000
 """Operands of all tests; listed values times tests. Beyond, nothing is tried, and the answer is yes."""
@@ -80,11 +79,8 @@ _UNSPELT = object()
 
 def _value_of(scalar: Scalar) -> Any:
     """A JSON value that is this scalar."""
-    if scalar.type != "number":
-        return scalar.value
-    micro = int(scalar.value)
-    value = micro // MICRO if micro % MICRO == 0 else micro / MICRO
-    return value if to_micro_units(value) == micro else _UNSPELT
+    value = json_value(scalar)
+    return value if scalar_of(value) == scalar else _UNSPELT
 
 
 def _types(test: ValueTest) -> frozenset[str]:

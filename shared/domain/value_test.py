@@ -11,7 +11,7 @@ import msgspec
 import re2
 
 from shared.domain.comparison import COMPARE
-from shared.domain.numbers import to_micro_units
+from shared.domain.numbers import number_of, to_micro_units
 from shared.domain.property_path import MISSING
 from shared.domain.times import parse_time
 
@@ -72,6 +72,11 @@ def scalar_of(value: Any) -> Scalar | None:
         micro = to_micro_units(value)
         return None if micro is None else Scalar("number", micro)
     return None
+
+
+def json_value(scalar: Scalar) -> str | float | bool:
+    """The scalar as a JSON value; of a number that no double spells, one near it."""
+    return number_of(int(scalar.value)) if scalar.type == "number" else scalar.value
 
 
 def is_ascending(low: Scalar, high: Scalar) -> bool:
@@ -166,12 +171,12 @@ def _between(low: Scalar, high: Scalar, *, inside: bool) -> Predicate:
 
 
 def _contains(operand: Scalar, *, present: bool) -> Predicate:
-    text = operand.value if operand.type == "string" else None
+    text = str(operand.value) if operand.type == "string" else None
 
     def predicate(value: Any) -> bool:
         if type(value) is list:
             return any(scalar_of(element) == operand for element in value) is present
-        return text is not None and type(value) is str and (text in value) is present  # type: ignore[operator]
+        return text is not None and type(value) is str and (text in value) is present
 
     return predicate
 

@@ -1,6 +1,6 @@
 """What a definition says, for people: each condition with its place, a readable sentence and what it compares with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,16 +11,15 @@ from shared.domain.condition import (
     EventCount,
     EventProperty,
     EventSequence,
-    Group,
-    Item,
     Monetary,
     Recency,
     SegmentMembership,
     UserProperty,
+    placed_leaves,
 )
 from shared.domain.label import duration, label_of
 from shared.domain.numbers import number_of
-from shared.domain.value_test import ValueTest
+from shared.domain.value_test import ValueTest, json_value
 
 
 class WrittenCondition(msgspec.Struct, frozen=True):
@@ -41,16 +40,8 @@ def written(definition: Definition, names: Mapping[int, str]) -> list[WrittenCon
     """The conditions in the order in which they are written. `names`: of segments, by id; one may be missing."""
     return [
         WrittenCondition(path, str(type(leaf).__struct_config__.tag), label_of(leaf, names), _threshold(leaf))
-        for path, leaf in _placed(definition, "$")
+        for path, leaf in placed_leaves(definition)
     ]
-
-
-def _placed(item: Item, path: str) -> Iterator[tuple[str, Condition]]:
-    if not isinstance(item, Group):
-        yield path, item
-        return
-    for index, child in enumerate(item.conditions):
-        yield from _placed(child, f"{path}.conditions[{index}]")
 
 
 def _threshold(condition: Condition) -> Any:
@@ -72,9 +63,7 @@ def _threshold(condition: Condition) -> Any:
 
 
 def _operands(test: ValueTest) -> Any:
-    operands = [
-        number_of(int(operand.value)) if operand.type == "number" else operand.value for operand in test.operands
-    ]
+    operands = [json_value(operand) for operand in test.operands]
     if test.operator in ("in", "not_in", "between", "not_between"):
         return operands
     return operands[0] if operands else None
