@@ -5,13 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from services.evaluator.recovery import LogRecord
-from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_records import PlanVersion
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import LONG, Step
 from services.evaluator.transition import Outcome
 from shared.contracts.change import Change, decode_change
 from shared.contracts.keys import user_key
 from tests.fault.changes import Place
+from tests.support.served_table import serve
 from tests.support.stream import TENANT, Stream
 from tests.support.truth import Truth
 
@@ -47,13 +48,13 @@ def _undisturbed(stream: Stream, truth: Truth) -> Iterator[Change]:
     for m in stream.read("events", stream.partitions):
         logs[m.partition() or 0].append(LogRecord(m.offset() or 0, m.timestamp()[1], m.key(), m.value()))
     for partition, records in logs.items():
-        table = StateTable(partition)
-        for segment_id, definition in truth.definitions.items():
-            version = PlanVersion(
+        versions = {
+            segment_id: PlanVersion(
                 1, definition, truth.cutovers[segment_id, partition], truth.inherited.get((segment_id, partition), {})
             )
-            table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, TENANT, segment_id, 1, version, None, False, True))
-        table.compile()
+            for segment_id, definition in truth.definitions.items()
+        }
+        table = serve(StateTable(partition), versions)
         out, step = Outcome(table), Step(table, stream.partitions)
         for record in records:
             step.fold_records([record], out)

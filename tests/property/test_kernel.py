@@ -12,7 +12,7 @@ from tests.support import oracle
 from tests.support.dense import dense_definitions, dense_logs
 from tests.support.kernel import fold_all, plan_of, state_after, take_in, trimmed
 from tests.support.properties import check_every_step, check_merge, check_what_is_not_asked
-from tests.support.strategies import definitions, families, logs, sharing_conditions
+from tests.support.strategies import alone, definitions, families, logs, sharing_conditions
 from tests.support.themes import EXAMPLES, THEMES, Theme
 
 sinces = st.sampled_from((0, 0, 0, 1, 5))
@@ -42,8 +42,7 @@ def test_one_condition_agrees_with_the_oracle_on_events_made_for_it(name: str) -
 def test_conditions_that_share_an_aggregate_do_not_disturb_each_other(
     conditions: list[dict[str, Any]], log: list[Event], starts: list[int]
 ) -> None:
-    alone = [{"logic": "AND", "conditions": [condition]} for condition in conditions]
-    check_every_step(alone, starts[: len(alone)], log)
+    check_every_step(alone(conditions), starts[: len(conditions)], log)
 
 
 @settings(max_examples=1_000)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.api.instants import text_of_us
 from services.evaluator.answers import answer_to
-from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_records import PlanVersion
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
 from services.evaluator.transition import LEAD_US, Outcome, packed
@@ -25,12 +25,12 @@ from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState, decode_state
 from tests.support import oracle
 from tests.support.served import as_served
-from tests.support.strategies import chains, definitions, families, logs, sharing_conditions
+from tests.support.served_table import segment_record
+from tests.support.strategies import alone, chains, definitions, families, logs, sharing_conditions
 from tests.support.stream import is_member
 
 KEY = b"1\0u"
-alone = sharing_conditions.map(lambda items: [{"logic": "AND", "conditions": [item]} for item in items])
-served = st.one_of(st.lists(definitions, min_size=1, max_size=3), alone, families())
+served = st.one_of(st.lists(definitions, min_size=1, max_size=3), sharing_conditions.map(alone), families())
 
 
 class Evaluated:
@@ -79,8 +79,7 @@ class Evaluated:
         return self.changes[before:]
 
     def _put(self, segment_id: int, version: PlanVersion | None, *, deleted: bool = False) -> None:
-        record = SegmentRecord(SCHEMA_VERSION, 0, 1, segment_id, 1, version, None, deleted, reconciled=True)
-        self.table.put_segment(record)
+        self.table.put_segment(segment_record(segment_id, version, deleted=deleted))
         self.versions.pop(segment_id, None)
         if version is not None:
             self.versions[segment_id] = version

@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from shared.domain.event import Event
 from tests.support.dense import dense_definitions, dense_logs
 from tests.support.properties import check_every_step, check_merge, check_what_is_not_asked
-from tests.support.strategies import definitions, logs, sharing_conditions
+from tests.support.strategies import alone, definitions, logs, sharing_conditions
 from tests.support.themes import EXAMPLES, THEMES, Theme
 from tests.support.wrong_kernels import (
     IN_A_GROUP,
@@ -46,7 +46,7 @@ def on_any_definition(definition: dict[str, Any], log: list[Event]) -> None:
 @settings(no_shrinking, max_examples=500)
 @given(sharing_conditions, logs())
 def on_conditions_that_share(conditions: list[dict[str, Any]], log: list[Event]) -> None:
-    check_every_step([{"logic": "AND", "conditions": [each]} for each in conditions], [0] * len(conditions), log)
+    check_every_step(alone(conditions), [0] * len(conditions), log)
 
 
 @settings(no_shrinking, max_examples=500)

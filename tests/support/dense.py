@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.domain.event import Event
 from tests.support.oracle import SECOND
-from tests.support.strategies import START
+from tests.support.strategies import START, drawn_condition
 
 Json = dict[str, Any]
 
@@ -16,8 +16,8 @@ _COMPARISONS = st.sampled_from(("eq", "neq", "gt", "gte", "lt", "lte"))
 
 
 def _condition(kind: str, *parts: st.SearchStrategy[Json], **keys: Any) -> st.SearchStrategy[Json]:
-    drawn = st.fixed_dictionaries({"type": st.just(kind), "event_type": st.just("view"), **keys})
-    return st.tuples(drawn, _NEGATE, *parts).map(lambda some: {key: v for piece in some for key, v in piece.items()})
+    drawn: st.SearchStrategy[Json] = drawn_condition(kind, _NEGATE, *parts, event_type=st.just("view"), **keys)
+    return drawn
 
 
 _conditions = st.one_of(

@@ -10,7 +10,7 @@ from shared.domain.event import Event
 from shared.domain.user_state import NEVER, UserState
 from tests.support import oracle
 from tests.support.kernel import fold_all, merged, plan_of, take_in, trimmed
-from tests.support.served import as_served, with_references
+from tests.support.served import as_served
 
 
 def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int], log: Sequence[Event]) -> None:
@@ -28,7 +28,7 @@ def check_every_step(definitions: Sequence[dict[str, Any]], sinces: Sequence[int
 def check_what_is_not_asked(definitions: Sequence[dict[str, Any]], log: Sequence[Event]) -> None:
     """An answer holds as long as it is steady, however many events come that do not name its segment."""
     plan, state, known = plan_of(definitions), UserState(), dict(enumerate(definitions, 1))
-    definitions = [with_references(definition, known) for definition in definitions]
+    served = as_served(known, dict.fromkeys(known, 0))
     held = {segment_id: segment.steady(state.slots, 0) for segment_id, segment in plan.segments.items()}
     awake: set[int] = set()
     for number, event in enumerate(log, 1):
@@ -36,13 +36,13 @@ def check_what_is_not_asked(definitions: Sequence[dict[str, Any]], log: Sequence
             awake = plan.awake(state.slots, state.as_of)  # as when the user is read from its stored form
         named = take_in(plan, state, event, awake)
         counted = oracle.counted(log[:number])
-        for (segment_id, segment), definition in zip(plan.segments.items(), definitions, strict=True):
+        for segment_id, segment in plan.segments.items():
             _, until = held[segment_id]
             if segment_id in named or until <= state.as_of:  # an unsteady one is asked at every event
                 held[segment_id] = segment.steady(state.slots, state.as_of)
             member, until = held[segment_id]
-            assert oracle.member(definition, counted, state.as_of) is member
-            turns_at = oracle.next_turn(definition, counted, state.as_of)
+            assert oracle.member(served[segment_id], counted, state.as_of) is member
+            turns_at = oracle.next_turn(served[segment_id], counted, state.as_of)
             assert until <= turns_at
 
 

@@ -1,5 +1,6 @@
 """Generated definitions and logs: small alphabets and a small grid of instants, so that edges are hit often."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -87,8 +88,8 @@ _maybe_window = st.sampled_from([{}, *_WINDOWS, *_WINDOWS])
 _event_type = st.sampled_from((*("view",) * 6, *("order",) * 3, "context_identified"))
 
 
-def _condition(kind: str, *parts: st.SearchStrategy[dict[str, Any]], **keys: st.SearchStrategy[Any]) -> Any:
-    """A condition of one type: drawn keys, then the keys of drawn parts."""
+def drawn_condition(kind: str, *parts: st.SearchStrategy[dict[str, Any]], **keys: st.SearchStrategy[Any]) -> Any:
+    """A condition of one type: drawn keys, then those of drawn parts."""
     drawn = st.fixed_dictionaries({"type": st.just(kind), "event_type": _event_type, **keys})
     return st.tuples(drawn, *parts).map(lambda pieces: {key: v for piece in pieces for key, v in piece.items()})
 
@@ -97,7 +98,7 @@ def _without_type(condition: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in condition.items() if key != "event_type"}
 
 
-event_counts = _condition(
+event_counts = drawn_condition(
     "event_count",
     _maybe_window,
     _negate,
@@ -105,8 +106,8 @@ event_counts = _condition(
     operator=st.sampled_from(_COMPARISONS),
     value=st.sampled_from(_COUNTS),
 )
-recencies = _condition("recency", _window, _negate, _filters, operator=st.sampled_from(_AGES))
-monetaries = _condition(
+recencies = drawn_condition("recency", _window, _negate, _filters, operator=st.sampled_from(_AGES))
+monetaries = drawn_condition(
     "monetary",
     _maybe_window,
     _negate,
@@ -116,13 +117,15 @@ monetaries = _condition(
     operator=st.sampled_from(_COMPARISONS),
     value=st.sampled_from(_THRESHOLDS),
 )
-event_properties = _condition("event_property", _tests, _negate, property=st.sampled_from(_TESTED))
-user_properties = _condition("user_property", _tests, _negate, property=st.sampled_from(_TESTED)).map(_without_type)
+event_properties = drawn_condition("event_property", _tests, _negate, property=st.sampled_from(_TESTED))
+user_properties = drawn_condition("user_property", _tests, _negate, property=st.sampled_from(_TESTED)).map(
+    _without_type
+)
 _steps = st.one_of(
     _event_type,
     st.tuples(_event_type, _filters).map(lambda drawn: {"event_type": drawn[0]} | drawn[1]),
 )
-event_sequences = _condition(
+event_sequences = drawn_condition(
     "event_sequence",
     _window,
     _negate,
@@ -137,6 +140,11 @@ def _shared(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     same = {"event_type": "view", "property": "total", "filters": conditions[0].get("filters", [])}
     same = {key: value for key, value in same.items() if value}
     return [{key: same.get(key, value) for key, value in condition.items()} for condition in conditions]
+
+
+def alone(conditions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A definition of each condition."""
+    return [{"logic": "AND", "conditions": [condition]} for condition in conditions]
 
 
 sharing_conditions = st.one_of(
@@ -185,7 +193,7 @@ def families(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 def _reference(segment_ids: st.SearchStrategy[int]) -> st.SearchStrategy[dict[str, Any]]:
     operators = st.sampled_from(("in", "in", "not_in"))
-    drawn: st.SearchStrategy[dict[str, Any]] = _condition(
+    drawn: st.SearchStrategy[dict[str, Any]] = drawn_condition(
         "segment_membership", _negate, segment_id=segment_ids, operator=operators
     )
     return drawn.map(_without_type)

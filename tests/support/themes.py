@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.domain.event import Event
 from tests.support.oracle import DAY, SECOND, UNITS
-from tests.support.strategies import entries, event_counts, log_of, monetaries, recencies
+from tests.support.strategies import alone, entries, event_counts, log_of, monetaries, recencies
 
 Json = dict[str, Any]
 Theme = tuple[list[Json], list[Event]]
@@ -34,10 +34,6 @@ def _logs(
     return length.flatmap(lambda length: st.lists(drawn, min_size=length, max_size=length)).map(log_of)
 
 
-def _alone(condition: Json) -> list[Json]:
-    return [{"logic": "AND", "conditions": [condition]}]
-
-
 # numbers near to each other, also to be compared with, and what else may be in a payload
 _NUMBERS: tuple[tuple[list[float], list[Any]], ...] = (
     ([1, 2, 0, -1, 3], []),
@@ -56,7 +52,7 @@ def numbers(draw: st.DrawFn) -> Theme:
     if drawn["type"] == "monetary":
         condition |= {"property": "total", "value": draw(st.sampled_from(pool))}
     payloads = st.sampled_from([*({"total": value} for value in (*pool, *others)), {}])
-    return _alone(condition), draw(_logs(("view", "view", "view", "order"), payloads))
+    return alone([condition]), draw(_logs(("view", "view", "view", "order"), payloads))
 
 
 _POOLS: tuple[tuple[list[Any], list[Any], list[Any]], ...] = (
@@ -114,7 +110,7 @@ def values(draw: st.DrawFn) -> Theme:
         payloads += [value.map(lambda each: {"a": {"b": each}})]
         payloads += [st.tuples(value, value).map(lambda two: {"a.b": two[0], "a": {"b": two[1]}})] * 2
     log = draw(_logs(("view", "view", "context_identified"), st.one_of(payloads)))
-    return _alone(condition | draw(_negate)), log
+    return alone([condition | draw(_negate)]), log
 
 
 _CONTEXT = "context_identified"
@@ -140,12 +136,12 @@ def strict_sequences(draw: st.DrawFn) -> Theme:
 def _sequence(draw: st.DrawFn, steps: tuple[str, ...], types: tuple[str, ...], keys: Json) -> Theme:
     events = [{"event_type": step} | _ONE if draw(st.booleans()) else step for step in steps]
     condition = {"type": "event_sequence", "events": events} | keys | draw(_negate)
-    return _alone(condition), draw(_logs(types, st.sampled_from(({"total": 1}, {"total": 1}, {}))))
+    return alone([condition]), draw(_logs(types, st.sampled_from(({"total": 1}, {"total": 1}, {}))))
 
 
 repeats: st.SearchStrategy[Theme] = st.tuples(
     st.integers(0, 4).map(
-        lambda number: _alone({"type": "event_count", "event_type": "view", "operator": "eq", "value": number})
+        lambda number: alone([{"type": "event_count", "event_type": "view", "operator": "eq", "value": number}])
     ),
     _logs(("view",), st.just({}), ids=("x", "x", "x", None), steps=(SECOND, DAY // 2, DAY - 1, DAY)),
 )
@@ -156,7 +152,7 @@ _any = st.one_of(numbers(), values(), sequences(), strict_sequences())
 def _referred_to(drawn: tuple[Theme, int, str, Json]) -> Theme:
     (definitions, log), segment_id, operator, negate = drawn
     reference = {"type": "segment_membership", "segment_id": segment_id, "operator": operator} | negate
-    return [*_alone(reference), *definitions], log
+    return [*alone([reference]), *definitions], log
 
 
 references = st.tuples(_any, st.sampled_from((2, 2, 99)), st.sampled_from(("in", "not_in")), _negate).map(_referred_to)

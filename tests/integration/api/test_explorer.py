@@ -107,7 +107,7 @@ def test_every_condition_of_a_user_is_explained(api: ServedApi, evaluator: Evalu
     ]
     assert [row["index"] for row in rows] == list(range(7))
     assert rows[1]["path"] == "$.conditions[0].conditions[1]"
-    hour_later = parse_time(rows[1]["actual_value"]) + 3_600_000_001  # type: ignore[operator]
+    hour_later = parse_time(rows[1]["actual_value"]) + 3_600_000_001  # type: ignore[operator] # a time, always
     assert parse_time(rows[1]["next_change_at"]) == hour_later == parse_time(said["next_change_at"])
     assert (said["known"], said["version"]) == (True, 1)
     assert said["evidence"][3]["events"][0]["value"] == "pro"
@@ -167,7 +167,7 @@ def test_the_segments_of_a_user_with_names_and_since_when(api: ServedApi, evalua
     (mine,) = [segment for segment in listed if segment["segment_id"] == segment_id]
     assert mine["segment_name"] == "Bought"
     assert mine["member_count"] >= 1
-    assert abs(parse_time(mine["computed_at"]) - time.time() * 1e6) < 60e6  # type: ignore[operator]
+    assert abs(parse_time(mine["computed_at"]) - time.time() * 1e6) < 60e6  # type: ignore[operator] # as above
     assert api.get("/api/explorer/users/nobody/segments/") == []
 
 

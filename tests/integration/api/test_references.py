@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -220,14 +221,14 @@ def test_saves_at_once_never_close_a_circle(api: ServedApi) -> None:
     for size in (2, 2, 2, 2, 3, 4):
         ring = [api.segment(member_of())["id"] for _ in range(size)]
         steps = zip(ring, ring[1:] + ring[:1], strict=True)
-        answers = at_once([lambda step=step: save(api, *step) for step in steps])  # type: ignore[misc]
+        answers = at_once([partial(save, api, *step) for step in steps])
         assert sorted(answer.status_code for answer in answers) == [200] * (size - 1) + [409]
 
 
 def test_a_deletion_and_a_reference_at_once_exclude_each_other(api: ServedApi) -> None:
     for _ in range(8):
         wanted, other = api.segment(member_of())["id"], api.segment(member_of())["id"]
-        saved, deleted = at_once([lambda: save(api, other, wanted), lambda: api.client.delete(path(wanted))])  # noqa: B023
+        saved, deleted = at_once([partial(save, api, other, wanted), partial(api.client.delete, path(wanted))])
         assert (saved.status_code, deleted.status_code) in ((200, 409), (400, 204))
 
 

@@ -121,7 +121,8 @@ def test_computing_leaves_the_answers_alone_until_the_switch(stream: Stream, new
 
 def test_a_user_with_more_events_than_are_kept_is_counted_in_a_metric(stream: Stream, new_worker: NewWorker) -> None:
     worker = new_worker().await_ready()
-    stream.activate({1: {"logic": "AND", "conditions": [BOUGHT["conditions"][0] | {"value": 5_000, "window_days": 1}]}})  # type: ignore[operator]
+    often = {"type": "event_count", "event_type": "buy", "operator": "gte", "value": 5_000, "window_days": 1}
+    stream.activate({1: {"logic": "AND", "conditions": [often]}})
     for user_id, count in (("anna", 4_096), ("ben", 4_097)):
         for _ in range(count):
             stream.send(user_id, "buy")

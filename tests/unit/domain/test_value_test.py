@@ -11,9 +11,9 @@ _EVERYTHING = [MISSING, None, "", "a", "1", 0, 1, 1.5, True, False, [], [1], ["a
 
 
 def holds(operator: Any, value: Any, *operands: Any) -> bool:
-    scalars = [scalar_of(operand) for operand in operands]
-    assert None not in scalars
-    return compile_test(ValueTest(operator, tuple(scalars)))(value)  # type: ignore[arg-type]
+    scalars = [scalar for operand in operands if (scalar := scalar_of(operand)) is not None]
+    assert len(scalars) == len(operands)
+    return compile_test(ValueTest(operator, tuple(scalars)))(value)
 
 
 def accepted(operator: Any, *operands: Any) -> list[Any]:

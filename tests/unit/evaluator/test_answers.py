@@ -7,12 +7,14 @@ import pytest
 
 from services.evaluator.answers import answer_to
 from services.evaluator.recovery import LogRecord
-from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_records import PlanVersion
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
 from services.evaluator.transition import Outcome
 from shared.contracts.keys import partition_of, user_key
 from shared.contracts.question import Explain, Explained, Refused, Tried, Try
+from tests.support.served_table import serve
+from tests.support.strategies import alone
 
 PARTITIONS = 12
 KEY = user_key(1, "ann")
@@ -27,11 +29,8 @@ class Partition:
     """A partition that serves one segment for each condition: 1, 2, ..."""
 
     def __init__(self, *conditions: dict[str, Any]) -> None:
-        self.table = StateTable(partition_of(KEY, PARTITIONS))
-        for segment_id, condition in enumerate(conditions, 1):
-            version = PlanVersion(4, {"logic": "AND", "conditions": [condition]}, 0)
-            self.table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, 1, segment_id, 1, version, None, False, True))
-        self.table.compile()
+        versions = {n: PlanVersion(4, definition, 0) for n, definition in enumerate(alone(conditions), 1)}
+        self.table = serve(StateTable(partition_of(KEY, PARTITIONS)), versions)
         self.table.record.clock = NOW_S * SECOND_US
 
     def take(self, event_type: str, at_s: float = NOW_S, **more: Any) -> None:

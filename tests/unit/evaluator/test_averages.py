@@ -3,11 +3,12 @@
 import json
 
 from services.evaluator.recovery import LogRecord
-from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_records import PlanVersion
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
 from services.evaluator.transition import Outcome
 from shared.contracts.keys import partition_of, user_key
+from tests.support.served_table import serve
 
 KEY = user_key(1, "ann")
 HERE = partition_of(KEY, 12)
@@ -23,11 +24,8 @@ SPENT_LITTLE = {
 
 
 def test_who_is_kept_out_by_an_average_alone_enters_when_it_falls() -> None:
-    table = StateTable(HERE)
     definition = {"logic": "AND", "conditions": [BOUGHT, SPENT_LITTLE | {"window_days": 1}]}
-    version = PlanVersion(1, definition, 0)
-    table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, 1, 7, 1, version, None, False, True))
-    table.compile()
+    table = serve(StateTable(HERE), {7: PlanVersion(1, definition, 0)})
     events = [("look", 0), ("pay", 9), ("pay", 1), ("buy", 0), ("pay", 1), ("pay", 1)]
     turned = []
     for offset, (event_type, value) in enumerate(events):

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from services.evaluator.recovery import LogRecord
-from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_records import PlanVersion
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
 from services.evaluator.transition import Outcome
 from shared.contracts.keys import partition_of, user_key
+from tests.support.served_table import serve
 
 LIMIT = 4_096
 KEY = user_key(1, "hot")
@@ -34,8 +35,7 @@ def table_after(count: int, condition: dict[str, Any]) -> StateTable:
 def put(table: StateTable, condition: dict[str, Any] | None) -> None:
     definition = {"logic": "AND", "conditions": [condition]}
     version = None if condition is None else PlanVersion(1, definition, 0)
-    table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, 1, 1, 1, version, None, False, True))
-    table.compile()
+    serve(table, {1: version})
 
 
 @pytest.mark.parametrize("condition", [OFTEN, SPENT | {"window_days": 1}, BOUGHT], ids=["times", "pairs", "sequence"])

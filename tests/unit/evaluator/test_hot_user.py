@@ -7,12 +7,13 @@ import pytest
 
 from services.evaluator import step as step_module
 from services.evaluator.recovery import LogRecord
-from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_records import PlanVersion
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
 from services.evaluator.transition import Outcome
 from shared.contracts.keys import partition_of, user_key
 from shared.domain.user_state import Membership
+from tests.support.served_table import serve
 
 KEY = user_key(1, "hot")
 HERE = partition_of(KEY, 12)
@@ -36,12 +37,9 @@ def events(count: int) -> list[LogRecord]:
 
 def folded(records: list[LogRecord], together: int) -> dict[int, Membership]:
     """The memberships after taking in so many records at a time."""
-    table = StateTable(HERE)
+    versions = {number: PlanVersion(1, definition, 0) for number, definition in enumerate(DEFINITIONS, 1)}
+    table = serve(StateTable(HERE), versions)
     step = Step(table, 12)
-    for number, definition in enumerate(DEFINITIONS, 1):
-        version = PlanVersion(1, definition, 0)
-        table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, 1, number, 1, version, None, False, True))
-    table.compile()
     for start in range(0, len(records), together):
         assert step.fold_records(records[start : start + together], Outcome(table)) == []
     user = table.user(KEY)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from services.evaluator.state_records import SCHEMA_VERSION, PlanVersion, SegmentRecord
+from services.evaluator.state_records import PlanVersion
 from services.evaluator.state_table import StateTable
 from services.evaluator.step import Step
 from services.evaluator.transition import Outcome
 from shared.contracts.change import decode_change
 from shared.contracts.keys import partition_of, user_key
+from tests.support.served_table import serve
 
 PARTITIONS = 12
 KEY = user_key(1, "ann")
@@ -46,9 +47,7 @@ class Partition:
     def follow(self, cutover: int = 0, count: int = 1, window_s: int = 5) -> None:
         condition = {"type": "event_count", "event_type": "buy", "operator": "gte", "value": count}
         definition = {"logic": "AND", "conditions": [condition | {"window_seconds": window_s}]}
-        version = PlanVersion(1, definition, cutover)
-        self.table.put_segment(SegmentRecord(SCHEMA_VERSION, 0, 1, 7, 1, version, None, False, True))
-        self.table.compile()
+        serve(self.table, {7: PlanVersion(1, definition, cutover)})
 
     def take(self, *messages: Message) -> list[tuple[str, int]]:
         """Fold; what turned, and when."""
