@@ -10,7 +10,7 @@ from deploy.local.kafka_jars import KAFKA_VERSION, read_lock
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ["requirements.lock", "requirements-dev.lock", "deploy/local/demo-data.lock"]
+LOCKS = ["requirements.lock", "requirements-dev.lock", "deploy/local/demo-data.lock", "tests/support/s3-server.lock"]
 
 
 def locked(name: str) -> dict[str, str]:
