@@ -13,6 +13,7 @@ from tests.architecture.sources import ALL, PRODUCT, ROOT, files, imports, name_
 
 _IMPORT_ALL = """
 import importlib, os, sys, threading
+import deltalake, pyarrow  # each brings an allocator with a thread that cleans up behind it
 
 # not socket.bind: urllib3 asks so whether the machine knows IPv6
 LOUD = {"socket.connect", "socket.sendto", "socket.getaddrinfo"}
