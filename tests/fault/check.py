@@ -1,7 +1,7 @@
 """The common assertions after a fault, against the log itself: nothing lost, doubled or stale, no unclear answer.
 
-C1 nothing lost, C2 nothing counted twice, C3 no stale membership, C4 changes alternate, C6 recovered in time, C7 clear
-answers. (C5, the event history, begins with the history.)
+C1 nothing lost, C2 nothing counted twice, C3 no stale membership, C4 changes alternate, C5 the history holds each event
+once (where an exporter was at work), C6 recovered in time, C7 clear answers.
 """
 
 from collections import Counter
@@ -14,6 +14,7 @@ from shared.domain.errors import InvalidEvent
 from shared.domain.user_state import Slots
 from tests.fault.changes import wrong_changes
 from tests.fault.definitions import LONGEST_SHORT_WINDOW_US
+from tests.fault.history import wrong_history
 from tests.fault.load import OTHER_TENANT, Answer, said
 from tests.fault.turns import wrong_turns
 from tests.fault.world import RECOVERED_S, World
@@ -59,6 +60,7 @@ def check(world: World, *, exactly: bool = False) -> Verdict:
         *wrong_lookups(world, truth, expected),
         *wrong_changes(stream.changes(), expected),
         *(wrong_turns(stream, truth) if exactly else ()),
+        *(wrong_history(world, expected, as_of) if world.has_archived else ()),
         *(line for answer in world.answers if (line := wrong_answer(answer))),
     ]
     if world.recovered_s is not None and world.recovered_s > RECOVERED_S:

@@ -1,0 +1,77 @@
+"""C5: the event history holds every usable event of the log exactly once, and answers as the oracle does."""
+
+from collections.abc import Iterator
+
+import duckdb
+
+from shared.contracts.event import decode_event, to_event
+from shared.domain.definition import parse_definition
+from shared.domain.errors import InvalidEvent
+from shared.history.address import HistoryAddress
+from shared.history.compile_sql import members_statement
+from shared.history.engine import Engine
+from shared.history.rows import row_of
+from shared.history.snapshot import HistoryReader, Snapshot
+from shared.runtime.kafka import topic_id
+from tests.fault.world import World
+from tests.support.evaluators import wait_for
+from tests.support.stream import TENANT, Membership
+from tests.support.truth import differences
+
+ARCHIVED_S = 90
+_COLUMNS = "tenant, user_id, event_type, epoch_us(occurred_at), epoch_us(received_at), event_id, payload"
+
+
+def wrong_history(world: World, expected: Membership, as_of: int) -> Iterator[str]:
+    """What is missing, doubled or different; then who is not a member by it at `as_of`, or is one too much."""
+    snapshot = archived(world)
+    engine = Engine([world.history], world.history.parent, memory_mb=500, threads=2)
+    with engine.session(snapshot.files) as session:
+        rows = session.execute(f"SELECT {_COLUMNS}, log_partition, log_offset FROM events").fetchall()
+        yield from _wrong_rows(rows, set(_usable(world)))
+        yield from (f"history: {line}" for line in differences(expected, _members(world, session, as_of)))
+    engine.close()
+
+
+def archived(world: World) -> Snapshot:
+    """The history when all that is in the log now has come to it."""
+    reader = HistoryReader(HistoryAddress.of(str(world.history)), world.stream.partitions)
+    log_epoch, ends = topic_id(world.stream.bootstrap, "events"), world.stream.end_offsets()
+
+    def is_done() -> Snapshot | None:
+        snapshot = reader.snapshot(log_epoch)
+        return snapshot if all(snapshot.next_offsets.get(p, 0) >= end for p, end in ends.items()) else None
+
+    return wait_for(is_done, ARCHIVED_S, "all is archived")
+
+
+def _usable(world: World) -> Iterator[tuple[object, ...]]:
+    for message in world.stream.read("events", world.stream.partitions):
+        try:
+            decoded = decode_event(message.value() or b"")
+            event = to_event(decoded, message.timestamp()[1] * 1000, message.offset() or 0)
+        except InvalidEvent:
+            continue
+        yield tuple(row_of(decoded.tenant, event, message.partition() or 0))
+
+
+def _wrong_rows(rows: list[tuple[object, ...]], wanted: set[tuple[object, ...]]) -> Iterator[str]:
+    found = set(rows)
+    if len(rows) != len({row[-2:] for row in rows}):
+        yield f"history: {len(rows)} rows of {len({row[-2:] for row in rows})} offsets"
+    yield from (f"history: lacks {row}" for row in sorted(wanted - found, key=_place)[:10])
+    yield from (f"history: has {row}, which the log has not" for row in sorted(found - wanted, key=_place)[:10])
+
+
+def _place(row: tuple[object, ...]) -> tuple[object, ...]:
+    return row[-2:]
+
+
+def _members(world: World, session: duckdb.DuckDBPyConnection, as_of: int) -> Membership:
+    parsed = {segment_id: parse_definition(definition) for segment_id, definition in world.segments.items()}
+    found: Membership = {}
+    for segment_id, definition in parsed.items():
+        statement = members_statement(definition, TENANT, as_of, parsed)
+        if users := {user_id for (user_id,) in session.execute(statement.sql, statement.parameters).fetchall()}:
+            found[segment_id] = users
+    return found
