@@ -2,6 +2,7 @@
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
+
 from tests.fault.check import Verdict, check
 from tests.fault.definitions import DEFINITIONS
 from tests.fault.registry import case, case_of
