@@ -1,6 +1,6 @@
 """Adding rows to the history, each offset once, whoever else does so at the same time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -9,6 +9,7 @@ from shared.history.address import HistoryAddress
 from shared.history.files import TableFiles
 from shared.history.rows import Mark, Row, table_of
 from shared.history.table import Conflict, Position, clear_faults, commit, create_table, numbers, position
+from shared.history.taking import Taken, indexes_of
 from shared.runtime.crash_points import crash_point
 
 _TRIES = 5
@@ -42,11 +43,11 @@ class HistoryWriter:
         self._address, self._log_epoch = address, log_epoch
         self._files = TableFiles(address)
 
-    def positions(self, partitions: list[int]) -> dict[int, Position | None]:
-        """How far each is archived; the table is made if there is none. Raises HistoryUnavailable."""
+    def take(self, partitions: Collection[int], beat: Callable[[], None]) -> dict[int, Taken]:
+        """What the table says of these partitions; it is made if there is none. Raises HistoryUnavailable."""
         with clear_faults(self._address):
             table = create_table(self._address)
-            return {partition: position(table, self._log_epoch, partition) for partition in partitions}
+            return indexes_of(table, {p: position(table, self._log_epoch, p) for p in partitions}, beat)
 
     def append(self, stretches: Mapping[int, Stretch]) -> int:
         """Make them history in one commit, less what is history already; returns how many rows that added.
