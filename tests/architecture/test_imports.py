@@ -14,6 +14,8 @@ from tests.architecture.sources import ALL, PRODUCT, ROOT, files, imports, name_
 _IMPORT_ALL = """
 import importlib, os, sys, threading
 
+import duckdb, deltalake, pyarrow  # whose allocators and runtimes have threads of their own
+
 # not socket.bind: urllib3 asks so whether the machine knows IPv6
 LOUD = {"socket.connect", "socket.sendto", "socket.getaddrinfo"}
 
