@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
+from confluent_kafka.admin import AdminClient
 from shared.history.compile_sql import members_statement
 from shared.history.engine import Engine
 
 from shared.contracts.event import decode_event, to_event
+from shared.contracts.topics import EVENTS
 from shared.domain.definition import parse_definition
 from shared.domain.errors import InvalidEvent
 from shared.history.address import HistoryAddress
@@ -36,7 +38,7 @@ def wrong_history(world: World, expected: Membership, as_of: int) -> Iterator[st
 
 def too_much_in_history(world: World) -> Iterator[str]:
     """What is doubled or not in the log, as it is now: what is missing may come yet."""
-    snapshot = _reader(world).snapshot(topic_id(world.stream.bootstrap, "events"))
+    snapshot = _reader(world).snapshot(_log_epoch(world))
     with _session(world, snapshot) as session:
         rows = _rows(session)
     yield from _too_much(rows, set(_usable(world)))
@@ -45,7 +47,7 @@ def too_much_in_history(world: World) -> Iterator[str]:
 def archived(world: World) -> Snapshot:
     """The history when all that is in the log now has come to it."""
     reader = _reader(world)
-    log_epoch, ends = topic_id(world.stream.bootstrap, "events"), world.stream.end_offsets()
+    log_epoch, ends = _log_epoch(world), world.stream.end_offsets()
 
     def is_done() -> Snapshot | None:
         snapshot = reader.snapshot(log_epoch)
@@ -56,6 +58,10 @@ def archived(world: World) -> Snapshot:
 
 def _reader(world: World) -> HistoryReader:
     return HistoryReader(HistoryAddress.of(str(world.history)), world.stream.partitions)
+
+
+def _log_epoch(world: World) -> str:
+    return topic_id(AdminClient({"bootstrap.servers": world.stream.bootstrap, "log_level": 0}), EVENTS)
 
 
 @contextlib.contextmanager

@@ -108,7 +108,8 @@ def test_computing_leaves_the_answers_alone_until_the_switch(stream: Stream, new
     stream.send("anna", "buy")
     stream.flush()
     entered(stream, "anna", 1)
-    thrice = {"logic": "AND", "conditions": [{**BOUGHT["conditions"][0], "value": 3, "window_days": 1}]}
+    count = {"type": "event_count", "event_type": "buy", "operator": "gte", "value": 3, "window_days": 1}
+    thrice = {"logic": "AND", "conditions": [count]}
     stream.await_reports("ready", {stream.wish(1, serving=BOUGHT, computing=thrice, computing_version=2)})
     for _ in range(2):
         assert is_in(stream, "anna", 1)
