@@ -224,21 +224,25 @@ def test_who_refers_to_a_segment_follows_what_becomes_of_it(
     evaluated.check(evaluated.user.state.as_of)
 
 
-_stages = st.lists(st.sampled_from(("begin", "merge", "merge", "crash", "drop", "switch")), min_size=10, max_size=10)
+_stage = st.sampled_from(("event", "event", "begin", "begin", "merge", "crash", "drop", "switch"))
+_versions = st.lists(definitions, min_size=1, max_size=4) | sharing_conditions.map(alone)
 
 
 @settings(max_examples=1_000)
-@given(served, st.lists(definitions, min_size=10, max_size=10), _stages, logs(min_size=4))
+@given(served, _versions, st.lists(_stage, min_size=8, max_size=24), logs(min_size=4))
 def test_a_backfill_gives_each_user_all_its_history_once(
     followed: list[dict[str, Any]], versions: list[dict[str, Any]], stages: list[str], log: list[Event]
 ) -> None:
     """Whatever comes between: events, merging again, a crash, a compute that is dropped and one that follows it."""
-    evaluated, computing = Evaluated(followed), None
-    for number, (event, stage, definition) in enumerate(zip(log, stages, versions, strict=False), 2):
-        evaluated.take(event)
+    evaluated, computing, events = Evaluated(followed), None, iter(log)
+    evaluated.take(next(events))
+    for number, stage in enumerate(stages, 2):
         match stage, computing:
+            case "event", _:
+                if (event := next(events, None)) is not None:
+                    evaluated.take(event)
             case "begin", None:
-                computing = evaluated.begin(1, number, definition)
+                computing = evaluated.begin(1, number, versions[number % len(versions)])
             case "merge", PlanVersion():
                 evaluated.merge(1, computing)
             case "drop", PlanVersion():
@@ -251,7 +255,7 @@ def test_a_backfill_gives_each_user_all_its_history_once(
                 whole = evaluated.table.complete(1, computing).computing
                 evaluated.wish(1, whole)
                 computing = None
-        evaluated.check(event.received_at)
+        evaluated.check(evaluated.user.state.as_of)
     if computing is not None:
         evaluated.merge(1, computing)
         evaluated.wish(1, evaluated.table.complete(1, computing).computing)

@@ -11,7 +11,6 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from redis.asyncio import Redis
-from shared.history.engine import Engine
 
 from services.evaluator.backfill import Backfills
 from services.evaluator.changelog import ChangelogWriter, claim, recover
@@ -33,6 +32,7 @@ from shared.contracts.keys import partition_of, user_key
 from shared.contracts.progress import Progress
 from shared.contracts.topics import MEMBERSHIP_CHANGES, MIB
 from shared.history.address import HistoryAddress
+from shared.history.engine import Engine
 from shared.history.index import PartitionIndex
 from shared.history.rows import row_of
 from shared.history.snapshot import HistoryReader
