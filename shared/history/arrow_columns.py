@@ -1,6 +1,6 @@
 """Columns of Arrow as lists of Python, by whole buffers: a value at a time costs ten times as much."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -13,9 +13,7 @@ Lists = tuple[list[int], Column]
 
 def integers(column: Column) -> list[int]:
     """A column of int32 or int64; what is null reads as some number."""
-    code = "i" if column.type.bit_width == 32 else "q"
-    numbers = memoryview(column.buffers()[1]).cast(code)
-    return numbers[column.offset : column.offset + len(column)].tolist()
+    return _read(column, "i" if column.type.bit_width == 32 else "q", 1)
 
 
 def micro_units(column: Column) -> list[int]:
@@ -29,7 +27,7 @@ def micro_units(column: Column) -> list[int]:
 
 def wide(column: Column) -> list[tuple[int, int]]:
     """A column of HUGEINT as (upper, lower) halves of 64 bits; the lower below 2^63, none null."""
-    halves = memoryview(column.buffers()[1]).cast("q")[2 * column.offset : 2 * (column.offset + len(column))].tolist()
+    halves = _read(column, "q", 2)
     return list(zip(halves[1::2], halves[::2], strict=True))
 
 
@@ -42,3 +40,11 @@ def texts(column: Column) -> list[Any]:
 def lists(column: Column) -> Lists:
     """A column of lists; what is null reads as empty."""
     return integers(column.offsets), column.values
+
+
+def _read(column: Column, code: Literal["i", "q"], width: int) -> list[int]:
+    """So many integers for each value."""
+    if not len(column):
+        return []
+    start = width * column.offset
+    return memoryview(column.buffers()[1]).cast(code)[start : start + width * len(column)].tolist()

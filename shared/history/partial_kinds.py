@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, assert_never
+from typing import Any
 
 import msgspec
 
-from shared.domain.aggregate import NO_TIME
+from shared.domain.aggregate import NO_TIME, Kind
 from shared.domain.bucket import LIMIT
 from shared.domain.condition import PROPERTIES_EVENT, EventSequence
 from shared.domain.newest_times import times_verbs
@@ -29,34 +29,18 @@ Read = Callable[[Batch], list[Partial | None]]
 
 def gathered(want: Want, rows: RowsByUser, as_of_us: int) -> Read:
     """Let a statement aggregate what a want needs. `as_of_us`: an instant not later than any evaluation to come."""
-    aggregate = want.aggregate
-    match aggregate.kind:
-        case "count":
-            return _count(want, rows)
-        case "newest":
-            return _newest(want, rows)
-        case "times":
-            return _times(want, rows, as_of_us)
-        case "totals":
-            return _totals(want, rows)
-        case "pairs":
-            return _pairs(want, rows, as_of_us)
-        case "value":
-            return _value(want, rows)
-        case "sequence":
-            return _sequence(want, rows)
-    assert_never(aggregate.kind)
+    return _KINDS[want.aggregate.kind](want, rows, as_of_us)
 
 
-def _count(want: Want, rows: RowsByUser) -> Read:
+def _count(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
     counts = rows.counts(want, want.aggregate.filters)
     number = rows.aggregate(f"count(CASE WHEN {counts} THEN 1 END)")
     return lambda batch: [[count] if count else None for count in integers(batch.column(number))]
 
 
-def _newest(want: Want, rows: RowsByUser) -> Read:
+def _newest(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
     counts = rows.counts(want, want.aggregate.filters)
-    newest = rows.aggregate(f"coalesce(max(CASE WHEN {counts} THEN at END), {NO_TIME})")
+    newest = rows.aggregate(f"coalesce(max(CASE WHEN {counts} THEN instant END), {NO_TIME})")
     return lambda batch: [None if time == NO_TIME else [time] for time in integers(batch.column(newest))]
 
 
@@ -64,9 +48,9 @@ def _times(want: Want, rows: RowsByUser, as_of_us: int) -> Read:
     counts = rows.counts(want, want.aggregate.filters)
     capacity = 1 + want.newest
     if capacity > LIMIT:
-        counts += f" AND at > {rows.parameters.add(as_of_us - want.windows[-1])}"
+        counts += f" AND instant > {rows.parameters.add(as_of_us - want.windows[-1])}"
     # no window otherwise: a condition with a longer one may come to share the slot
-    times = rows.aggregate(f"list(at) FILTER (WHERE {counts})")
+    times = rows.aggregate(f"list(instant) FILTER (WHERE {counts})")
     verbs = times_verbs(capacity, want.windows)
 
     def partial(found: list[int]) -> Partial:
@@ -88,7 +72,7 @@ def _number(want: Want, rows: RowsByUser, counts: str) -> str:
     return rows.value(f"CASE WHEN {counts} THEN {number_sql(text)} END")
 
 
-def _totals(want: Want, rows: RowsByUser) -> Read:
+def _totals(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
     number = _number(want, rows, rows.counts(want, want.aggregate.filters))
     count = rows.aggregate(f"count({number})")
     totals = [rows.aggregate(f"coalesce({verb}({number}), 0)") for verb in ("sum", "max", "min")]
@@ -102,8 +86,8 @@ def _totals(want: Want, rows: RowsByUser) -> Read:
 
 def _pairs(want: Want, rows: RowsByUser, as_of_us: int) -> Read:
     counts = rows.counts(want, want.aggregate.filters)
-    number = _number(want, rows, f"{counts} AND at > {rows.parameters.add(as_of_us - want.windows[-1])}")
-    pairs = rows.aggregate(f"list({{'at': at, 'number': {number}}}) FILTER (WHERE {number} IS NOT NULL)")
+    number = _number(want, rows, f"{counts} AND instant > {rows.parameters.add(as_of_us - want.windows[-1])}")
+    pairs = rows.aggregate(f"list({{'instant': instant, 'number': {number}}}) FILTER (WHERE {number} IS NOT NULL)")
     verbs = pairs_verbs(str(want.aggregate.property), want.windows)
 
     def partial(found: list[tuple[int, int]]) -> Partial:
@@ -112,15 +96,15 @@ def _pairs(want: Want, rows: RowsByUser, as_of_us: int) -> Read:
 
     def read(batch: Batch) -> list[Partial | None]:
         borders, elements = lists(batch.column(pairs))
-        every = list(zip(integers(elements.field("at")), micro_units(elements.field("number")), strict=True))
+        every = list(zip(integers(elements.field("instant")), micro_units(elements.field("number")), strict=True))
         return [partial(every[start:end]) if start < end else None for start, end in pairwise(borders)]
 
     return read
 
 
-def _value(want: Want, rows: RowsByUser) -> Read:
+def _value(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
     counts = rows.counts(want)
-    place = rows.value(f"CASE WHEN {counts} THEN at::HUGEINT * 18446744073709551616 + log_offset END")
+    place = rows.value(f"CASE WHEN {counts} THEN instant::HUGEINT * 18446744073709551616 + log_offset END")
     newest = rows.aggregate(f"coalesce(max({place}), 0)")
     payload = rows.aggregate(f"arg_max(payload, {place})")
     read_property = property_reader(str(want.aggregate.property))
@@ -135,19 +119,20 @@ def _value(want: Want, rows: RowsByUser) -> Read:
     return read
 
 
-def _sequence(want: Want, rows: RowsByUser) -> Read:
+def _sequence(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
     sequence = want.aggregate.sequence
     assert sequence is not None
     mask = rows.value(_mask(want, sequence, rows))
     counts = rows.counts(want) if sequence.strict else f"{mask} > 0"
     if sequence.strict:
         counts += f" AND (NOT {rows.condition(want, rows.of_type(PROPERTIES_EVENT), ())} OR {mask} > 0)"
-    events = rows.aggregate(f"list({{'at': at, 'place': log_offset, 'mask': {mask}}}) FILTER (WHERE {counts})")
+    event = f"{{'instant': instant, 'place': log_offset, 'mask': {mask}}}"
+    events = rows.aggregate(f"list({event}) FILTER (WHERE {counts})")
     verbs = sequence_verbs(sequence)
 
     def read(batch: Batch) -> list[Partial | None]:
         borders, elements = lists(batch.column(events))
-        every = list(zip(*(integers(elements.field(name)) for name in ("at", "place", "mask")), strict=True))
+        every = list(zip(*(integers(elements.field(name)) for name in ("instant", "place", "mask")), strict=True))
         return [
             verbs.merge(verbs.zero(), [*verbs.zero(), *(number for entry in every[start:end] for number in entry)])
             if start < end
@@ -161,7 +146,7 @@ def _sequence(want: Want, rows: RowsByUser) -> Read:
 def _mask(want: Want, sequence: EventSequence, rows: RowsByUser) -> str:
     """The mask that the kernel gives an event: bit n for step n, one more for an event that never interrupts."""
     steps = [
-        f"{1 << n} * {rows.condition(want, rows.of_type(step.event_type), step.filters)}::INTEGER"
+        f"CASE WHEN {rows.condition(want, rows.of_type(step.event_type), step.filters)} THEN {1 << n} ELSE 0 END"
         for n, step in enumerate(sequence.steps)
     ]
     sql = " + ".join(steps)
@@ -169,3 +154,14 @@ def _mask(want: Want, sequence: EventSequence, rows: RowsByUser) -> str:
         return sql
     setting = rows.condition(want, rows.of_type(PROPERTIES_EVENT), ())
     return f"{sql} + CASE WHEN {setting} AND {sql} > 0 THEN {1 << len(sequence.steps)} ELSE 0 END"
+
+
+_KINDS: dict[Kind, Callable[[Want, RowsByUser, int], Read]] = {
+    "count": _count,
+    "times": _times,
+    "newest": _newest,
+    "totals": _totals,
+    "pairs": _pairs,
+    "value": _value,
+    "sequence": _sequence,
+}

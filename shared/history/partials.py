@@ -22,6 +22,8 @@ SAMPLE = 1_024
 USER_BYTES, COLUMN_BYTES = 128, 32
 """What DuckDB takes for one user, and for each aggregate."""
 
+_UNITS = {"bytes": 1, **{f"{letter}iB": 1 << 10 * power for power, letter in enumerate("KMGT", 1)}}
+
 
 class Found(NamedTuple):
     """The partials of one user, by index of the wants; None: no event counts."""
@@ -84,16 +86,18 @@ def _found(
 
 def _users(cursor: duckdb.DuckDBPyConnection, tenant: int) -> tuple[int, list[str]]:
     """How many users are known, and the ids of some of them, ascending."""
-    known = "SELECT user_id FROM events WHERE tenant = $tenant AND makes_known"
-    (users,) = cursor.execute(f"SELECT count(*) FROM ({known})", {"tenant": tenant}).fetchone() or (0,)
-    drawn = cursor.execute(f"FROM ({known}) USING SAMPLE reservoir({SAMPLE} ROWS)", {"tenant": tenant}).fetchall()
+    known, bound = "FROM events WHERE tenant = $tenant AND makes_known", {"tenant": tenant}
+    ((users,),) = cursor.sql(f"SELECT count(*) {known}", params=bound).fetchall()
+    drawn = cursor.sql(f"FROM (SELECT user_id {known}) USING SAMPLE reservoir({SAMPLE} ROWS)", params=bound).fetchall()
     return users, sorted({user_id for (user_id,) in drawn})
 
 
 def _passes(cursor: duckdb.DuckDBPyConnection, needed: int, sample: list[str]) -> list[Range]:
     """Ranges of users that together are all; `needed`: the bytes that all need at once."""
-    (limit,) = cursor.execute("SELECT parse_bytes(current_setting('memory_limit'))").fetchone() or (0,)
-    return _divided(sample, math.ceil(needed / (MEMORY_SHARE * limit)), Range(None, None))
+    ((limit,),) = cursor.sql("SELECT current_setting('memory_limit')").fetchall()
+    number, unit = limit.split()
+    allowed = MEMORY_SHARE * float(number) * _UNITS[unit]
+    return _divided(sample, math.ceil(needed / allowed), Range(None, None))
 
 
 def _halves(users: Range, sample: list[str]) -> list[Range]:

@@ -21,7 +21,7 @@ class Range(NamedTuple):
 class RowsByUser:
     """Collects conditions on rows, values of rows, and aggregates over them, each once however many ask for it.
 
-    Values may use `at` (occurred_at in us), log_offset, payload and conditions; aggregates may use all of these.
+    Values may use `instant` (occurred_at in us), log_offset, payload and conditions; aggregates may use all of these.
     """
 
     def __init__(self, tenant: int, log_epoch: str, wants: Sequence[Want]) -> None:
@@ -46,19 +46,17 @@ class RowsByUser:
         return len(self._aggregates)
 
     def counts(self, want: Want, filters: Filters = ()) -> str:
-        """The condition that a row counts for a want: its type, its place in the log, its payload. Never NULL."""
+        """The condition that a row counts for a want: its type, its place in the log, its payload."""
         return self.condition(want, self._of_types(want.event_types), filters)
 
     def condition(self, want: Want, of_type: str, filters: Filters) -> str:
-        """A condition on the type of a row, on its payload by filters, and on its place in the log."""
+        """The name of a condition on the type of a row, its payload and its place in the log; or NULL for false."""
         needed = [] if self._one_below else [self._below(want.below)]
-        if want.event_types != self._types or len(self._types.named) > 1:
+        if of_type != self._of_types(self._types):
             needed.append(of_type)
         if filters:
             # not AND: that reads the payloads of all rows
-            needed = [
-                f"CASE WHEN {_all(needed)} THEN coalesce({filters_sql(filters, self.parameters)}, false) ELSE false END"
-            ]
+            needed = [f"CASE WHEN {_all(needed)} THEN {filters_sql(filters, self.parameters)} END"]
         return _named("c", self._conditions, _all(needed))
 
     def of_type(self, event_type: str) -> str:
@@ -85,11 +83,10 @@ class RowsByUser:
             "".join(f", {sql} AS {name}" for sql, name in columns.items())
             for columns in (self._conditions, self._values, self._aggregates)
         )
-        sql = (
-            f"SELECT log_partition, user_id{aggregates} FROM (SELECT *{computed} FROM ("
-            f"SELECT log_partition, user_id, log_offset, payload, epoch_us(occurred_at) AS at{conditions} "
-            f"FROM events WHERE {' AND '.join(where)})) GROUP BY log_partition, user_id"
-        )
+        rows = "log_partition, user_id, log_offset, payload, epoch_us(occurred_at) AS instant"
+        sql = f"SELECT {rows}{conditions} FROM events WHERE {' AND '.join(where)}"  # noqa: S608 - values are bound
+        sql = f"SELECT *{computed} FROM ({sql})"  # noqa: S608
+        sql = f"SELECT log_partition, user_id{aggregates} FROM ({sql}) GROUP BY log_partition, user_id"  # noqa: S608
         return Statement(sql, values)
 
     def _of_types(self, types: EventTypes) -> str:
