@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from shared.history.partials import Found, Want
-from shared.history.snapshot import Snapshot
-
 from services.evaluator.history import History
 from services.evaluator.merges import End, Merges, Part
 from services.evaluator.state_records import PlanVersion
 from shared.domain.plan import SlotPlan
 from shared.domain.user_state import Slots
 from shared.history.errors import HistoryFault, HistoryUnavailable
+from shared.history.partials import Found
+from shared.history.snapshot import Snapshot
+from shared.history.want import Want
 from shared.runtime import metrics
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,9 @@ class Backfills:
         except HistoryFault as broken:
             fault = str(broken)
             log.error("tenant %d: %d backfills failed: %s", tenant, len(asks), fault)  # noqa: TRY400 - one line
+        except Exception as defect:
+            log.exception("tenant %d: a defect", tenant)
+            fault = f"a defect: {defect!r}"
         else:
             seconds = time.monotonic() - began
             log.info("tenant %d: %d backfills of %d users in %.1f s", tenant, len(asks), users, seconds)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from shared.history.engine import Engine
-from shared.history.partials import Found, Want, partials_of
-from shared.history.replay import replayed
-from shared.history.snapshot import HistoryReader, Snapshot
-
 from services.evaluator.records import RecordBatch
 from services.evaluator.recovery import LogRecord
+from shared.history.engine import Engine
+from shared.history.partials import Found, partials_of
+from shared.history.replay import replayed
+from shared.history.snapshot import HistoryReader, Snapshot
+from shared.history.want import Want
 
 
 class History:

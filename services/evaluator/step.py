@@ -10,7 +10,7 @@ from services.evaluator.state_table import StateTable
 from services.evaluator.transition import Outcome, advance, settle, withdraw
 from services.evaluator.user import User
 from shared.contracts.event import EventMessage, decode_event, to_event
-from shared.contracts.keys import user_key
+from shared.contracts.keys import checked_key, user_key, wrong_key
 from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
