@@ -36,6 +36,8 @@ class CommonSettings(BaseSettings):
     """Copies of each topic that start-up creates."""
     partitions: int = Field(default=12, ge=1, le=1000)
     """Partitions of `events`; fixed for the life of an installation."""
+    history: str
+    """Where events are archived: a folder, or `s3://bucket/prefix`."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @classmethod
