@@ -139,8 +139,9 @@ def fetch(cursor: DuckDBPyConnection, statement: Statement) -> list[Any]:
 
 def read_again(list_files: Callable[[], _Files], use: Callable[[_Files], _Answer]) -> _Answer:
     """Use the files that there are; once more, listed anew, if one of them went away meanwhile."""
+    files = list_files()
     try:
-        return use(list_files())
+        return use(files)
     except HistoryUnavailable:
         return use(list_files())
 
@@ -153,7 +154,7 @@ def _events(files: Sequence[str]) -> str:
     listed = ", ".join(map(_quoted, files))
     # a view cannot be bound to parameters
     found = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{_FOLDER_TYPES}}})"
-    return f"SELECT {_NAMES} FROM {found}"  # noqa: S608 - quoted above
+    return f"SELECT {_NAMES} FROM {found}"
 
 
 def _quoted(text: str) -> str:

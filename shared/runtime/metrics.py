@@ -77,6 +77,25 @@ API_PROGRESS_REPORTS = Counter(
     registry=API,
 )
 
+API_HISTORY_QUESTIONS = Counter(
+    "shoal_api_history_questions_total",
+    "Questions to the history, by kind and outcome: answered, refused (too many, too slow), left (the client went away "
+    "first), failed",
+    ["kind", "outcome"],
+    registry=API,
+)
+API_HISTORY_SECONDS = Histogram(
+    "shoal_api_history_seconds",
+    "Time that a question to the history had a slot, by kind",
+    ["kind"],
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60),
+    registry=API,
+)
+API_HISTORY_RUNNING = Gauge(
+    "shoal_api_history_running", "Questions to the history that have a slot, those being ended included", registry=API
+)
+API_HISTORY_WAITING = Gauge("shoal_api_history_waiting", "Questions to the history that wait for a slot", registry=API)
+
 # --- evaluator -----------------------------------------------------------------------------------------------------
 
 EVENTS = Counter("shoal_evaluator_events_total", "Messages of events taken in, usable or not", registry=EVALUATOR)

@@ -138,12 +138,12 @@ class _Serving:
 
 
 @contextlib.contextmanager
-def fresh_api(servers: Servers) -> Iterator[ServedApi]:
-    """A served api on a new database, an empty Kafka and an empty Redis."""
+def fresh_api(servers: Servers, **changes: Any) -> Iterator[ServedApi]:
+    """A served api on a new database, an empty Kafka and an empty Redis; `changes` of its settings."""
     empty_kafka(servers.kafka_bootstrap_servers)
     empty_redis(servers.redis_url)
     with fresh_database(servers.database_url) as database_url:
-        settings = api_settings(servers, database_url)
+        settings = api_settings(servers, database_url, **changes)
         prepare(settings)
         with served_api(settings) as served:
             yield served
