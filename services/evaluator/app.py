@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from shared.history.engine import Engine
 
 from services.evaluator.agents import EvaluatorApp, add_agent, new_faust_app
 from services.evaluator.assignment import Assignment
@@ -28,6 +27,7 @@ from services.evaluator.standstill import CommitWatch, follow_worker, is_in_grou
 from services.evaluator.sweep import Sweep
 from shared.contracts.topics import CHANGELOG_MAX_BYTES, EVENTS, declare
 from shared.history.address import HistoryAddress
+from shared.history.engine import Engine
 from shared.history.snapshot import HistoryReader
 from shared.runtime import metrics
 from shared.runtime.clock import SystemClock

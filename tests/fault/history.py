@@ -6,14 +6,14 @@ from typing import Any
 
 import duckdb
 from confluent_kafka.admin import AdminClient
-from shared.history.compile_sql import members_statement
-from shared.history.engine import Engine
 
 from shared.contracts.event import decode_event, to_event
 from shared.contracts.topics import EVENTS
 from shared.domain.definition import parse_definition
 from shared.domain.errors import InvalidEvent
 from shared.history.address import HistoryAddress
+from shared.history.compile_sql import members_sql
+from shared.history.engine import Engine
 from shared.history.rows import row_of
 from shared.history.snapshot import HistoryReader, Snapshot
 from shared.runtime.kafka import topic_id
@@ -105,7 +105,7 @@ def _members(world: World, session: duckdb.DuckDBPyConnection, as_of: int) -> Me
     parsed = {segment_id: parse_definition(definition) for segment_id, definition in world.segments.items()}
     found: Membership = {}
     for segment_id, definition in parsed.items():
-        statement = members_statement(definition, TENANT, as_of, parsed)
+        statement = members_sql(definition, TENANT, as_of, parsed)
         if users := {user_id for (user_id,) in session.execute(statement.sql, statement.parameters).fetchall()}:
             found[segment_id] = users
     return found

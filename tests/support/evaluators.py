@@ -16,8 +16,6 @@ from deploy.local.ports import HOST, free_ports
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60
-NO_HISTORY = Path(tempfile.gettempdir()) / "shoal-no-history"
-"""Where nothing is ever archived: enough for segments that are made before the first event."""
 
 T = TypeVar("T")
 
@@ -181,5 +179,4 @@ def environment(kafka_bootstrap_servers: str, redis_url: str, **settings: str) -
         "SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "2",
         "SHOAL_EVALUATOR_COMMIT_INTERVAL_S": "0.3",
         "SHOAL_EVALUATOR_GROUP": "shoal-evaluator",
-        "SHOAL_HISTORY": str(NO_HISTORY),
     } | settings

@@ -140,7 +140,7 @@ def test_a_lost_changelog_is_made_anew_from_history_and_what_the_log_still_has(
     stream.activate(DEFINITIONS)
     stream.send_many(6_000, USERS, seed=6)
     stream.await_committed()
-    wait_for(lambda: metric(exporter, "shoal_exporter_archived_events_total") == 6_000, 30, "all is archived")
+    wait_for(lambda: metric(exporter, "shoal_exporter_archived_rows_total") == 6_000, 30, "all is archived")
     assert worker.stop() == 0
     delete_topic(stream.bootstrap, CHANGELOG)
     delete_records(stream.bootstrap, EVENTS, {p: end - 50 for p, end in stream.end_offsets().items()})
