@@ -8,39 +8,53 @@ from typing import Any
 from tests.fault.check import Verdict, check, quiesce
 from tests.fault.definitions import DEFINITIONS, LONGEST_SHORT_WINDOW_US
 from tests.fault.registry import case, case_of
-from tests.fault.world import RATE, World
+from tests.fault.supervised import Supervised
+from tests.fault.world import World
 from tests.support.evaluators import wait_for
 
 PATIENCE_S = 120
 THIRD = len(DEFINITIONS) // 3
-AT_RANDOM = "at random times"
+RATE = 2_000
+"""Events a second."""
+AT_RANDOM, ARCHIVER = "at random times", "of the archiver, between data file and commit"
 
 
-@case_of(24, "definitions change under load, kill -9 in a backfill", [AT_RANDOM, "after_merge", "after_merges"])
+@case_of(
+    24, "definitions change under load, kill -9 in a backfill", [AT_RANDOM, "after_merge", "after_merges", ARCHIVER]
+)
 def change_definitions(world: World, variant: str) -> Verdict:
     worker = world.new_evaluator(supervised=True).await_ready()
     exporter = world.new_exporter().await_ready()
-    world.load()
+    world.load(RATE)
     world.await_progress(3 * RATE)
     world.activate(DEFINITIONS[:THIRD])
-    crashing = worker
-    if variant != AT_RANDOM:
-        worker.stop()
-        place = f"{variant}:{world.random.randint(1, 30)}"
-        crashing = world.new_evaluator(supervised=True, environ={"SHOAL_EVALUATOR_CRASH_AT": place}).await_ready()
+    crashing = _crashing(world, variant, worker, exporter)
     with ThreadPoolExecutor(1) as pool:
         changed = pool.submit(_change, world)
-        if variant == AT_RANDOM:
+        if crashing is None:
             for victim in (worker, exporter, worker):
                 world.at_random(2)
                 victim.kill()
         else:
-            wait_for(lambda: crashing.restarts > 0, PATIENCE_S, f"a crash at {place}")
+            wait_for(lambda: crashing.restarts > 0, PATIENCE_S, f"a crash {variant}")
             crashing.end()
-            worker.start()
+            (exporter if variant == ARCHIVER else worker).start()
         changed.result(PATIENCE_S)
     world.await_recovery()
-    return check(world).besides(note=f"the evaluator died {len(crashing.lives)} times in it")
+    deaths = len(worker.lives) + len(exporter.lives) + (len(crashing.lives) if crashing else 0)
+    return check(world).besides(note=f"{deaths} deaths in it")
+
+
+def _crashing(world: World, variant: str, worker: Supervised, exporter: Supervised) -> Supervised | None:
+    """Who dies at the place of the variant, instead of the one that was at work; None: nobody by itself."""
+    if variant == AT_RANDOM:
+        return None
+    if variant == ARCHIVER:
+        exporter.stop()
+        return world.new_exporter({"SHOAL_EXPORTER_CRASH_AT": f"after_data_file:{world.random.randint(1, 4)}"})
+    worker.stop()
+    environ = {"SHOAL_EVALUATOR_CRASH_AT": f"{variant}:{world.random.randint(1, 30)}"}
+    return world.new_evaluator(supervised=True, environ=environ).await_ready()
 
 
 def _change(world: World) -> None:

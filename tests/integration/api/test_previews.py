@@ -1,18 +1,13 @@
 """Previews and estimates over HTTP, from a history beside a real Kafka."""
 
 import itertools
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from services.api.instants import text_of_us
-from shared.domain.times import parse_time
 from tests.support.archived_log import archive
-from tests.support.served_api import ServedApi, api_settings, fresh_api, served_api
+from tests.support.served_api import ServedApi, fresh_api
 from tests.support.servers import Servers
 
 PREVIEW = "/api/segments/preview/"
