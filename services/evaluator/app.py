@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any
 
-from confluent_kafka import Consumer, TopicCollection
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -26,7 +26,7 @@ from shared.contracts.topics import CHANGELOG_MAX_BYTES, EVENTS, declare
 from shared.runtime import metrics
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import HealthServer
-from shared.runtime.kafka import ensure_topics, new_producer
+from shared.runtime.kafka import ensure_topics, new_producer, topic_id
 from shared.runtime.process import Watchdog, end_now
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Evaluator:
         admin = AdminClient(self._client())
         redis = _new_redis(settings.redis_url)
         await self._refuse_unfit(redis)
-        log_epoch = await asyncio.to_thread(_topic_id, admin)
+        log_epoch = await asyncio.to_thread(topic_id, admin, EVENTS)
         producer = LoopProducer(new_producer(settings.kafka_bootstrap_servers, CHANGELOG_MAX_BYTES))
         self._watchdog.arm("the event loop")
         self._watchdog.arm("the reader of commands")
@@ -168,9 +168,3 @@ def _new_redis(url: str) -> Redis:
         socket_connect_timeout=REDIS_ANSWER_S,
         retry=Retry(NoBackoff(), 0),  # the writer tries again by itself, and says so
     )
-
-
-def _topic_id(admin: AdminClient) -> str:
-    """The id Kafka gave `events`: another one means another log, whatever its name."""
-    described = admin.describe_topics(TopicCollection([EVENTS]))[EVENTS].result()
-    return str(described.topic_id)

@@ -4,7 +4,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from shared.runtime.crash_points import CRASH_AT_PATTERN
-from shared.runtime.settings import CommonSettings, Port, Seconds
+from shared.runtime.settings import CommonSettings, History, Port, Seconds
 
 
 class EvaluatorSettings(CommonSettings):
@@ -13,6 +13,7 @@ class EvaluatorSettings(CommonSettings):
     model_config = SettingsConfigDict(env_prefix="SHOAL_EVALUATOR_", extra="forbid", frozen=True)
 
     redis_url: str
+    history: History
     host: str = "127.0.0.1"
     port: Port = 8001
     """Of /livez, /readyz and /metrics."""

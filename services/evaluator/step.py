@@ -10,7 +10,7 @@ from services.evaluator.state_table import StateTable
 from services.evaluator.transition import Outcome, advance, settle, withdraw
 from services.evaluator.user import User
 from shared.contracts.event import EventMessage, decode_event, to_event
-from shared.contracts.keys import partition_of, user_key
+from shared.contracts.keys import checked_key, wrong_key
 from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
@@ -54,7 +54,7 @@ class Step:
                 if user is None:
                     user = self._new_user(record, message)
                 elif user.user_id != message.user_id or user.tenant != message.tenant:
-                    raise _wrong_key(record, message)
+                    raise wrong_key(record.key, message.tenant)
             except InvalidEvent as fault:
                 dead.append((record, str(fault)))
                 continue
@@ -154,20 +154,6 @@ class Step:
             settle(out, user, segment, as_of, "event")
 
     def _new_user(self, record: Record, message: EventMessage) -> User:
-        key = user_key(message.tenant, message.user_id)
-        if record.key != key:
-            raise _wrong_key(record, message)
-        partition = partition_of(key, self._partitions)
-        if partition != self._table.partition:
-            raise InvalidEvent(
-                "key",
-                f"the key belongs to partition {partition}, not {self._table.partition}: "
-                "the producer must partition as Java clients do (librdkafka: partitioner=murmur2_random)",
-            )
-        return self._table.add_user(key, message.tenant, message.user_id)
-
-
-def _wrong_key(record: Record, message: EventMessage) -> InvalidEvent:
-    if record.key is None:
-        return InvalidEvent("key", "missing; it must be <tenant id> NUL <user id>")
-    return InvalidEvent("key", f"not that of tenant {message.tenant} and the event's user_id")
+        tenant, user_id = message.tenant, message.user_id
+        key = checked_key(record.key, tenant, user_id, self._table.partition, self._partitions)
+        return self._table.add_user(key, tenant, user_id)

@@ -31,3 +31,6 @@ so the users known at an instant are those with such a row at or before it.
 
 PARTITION_BY = ["month", "makes_known"]
 """Columns of the table that are folders, not in the files."""
+
+FILE_COLUMNS = pa.schema([field for field in COLUMNS if field.name not in PARTITION_BY])
+"""What a file of the table holds."""

@@ -16,6 +16,8 @@ CrashPoint = Literal[
     "after_sweep_changes",
     "before_flush",
     "before_commit",
+    "after_data_file",
+    "after_delta_commit",
 ]
 CRASH_AT_PATTERN = rf"^(({'|'.join(get_args(CrashPoint))}):[1-9][0-9]{{0,6}})?$"
 """`<name>:<n>`: die at the n-th passage; empty: never."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 _TIMEOUT_S = 10
@@ -124,6 +124,12 @@ def _configs(admin: AdminClient, resources: list[ConfigResource]) -> dict[Config
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
                 raise
         time.sleep(0.05)  # between two questions to the broker
+
+
+def topic_id(admin: AdminClient, name: str) -> str:
+    """The id Kafka gave the topic: another one means another log, whatever its name. Raises KafkaException."""
+    described = admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT_S)[name].result()
+    return str(described.topic_id)
 
 
 def producer_config(bootstrap_servers: str, max_bytes: int, delivery_timeout_ms: int = 120_000) -> dict[str, object]:

@@ -132,3 +132,21 @@ EXPORT_REQUESTS = Counter(
     ["status"],
     registry=EXPORTER,
 )
+ARCHIVED_ROWS = Counter(
+    "shoal_exporter_archived_rows_total", "Events that this process added to the history", registry=EXPORTER
+)
+ARCHIVE_LAG = Gauge(
+    "shoal_exporter_archive_lag_messages",
+    "Messages of events, of the partitions of this process, that are not in the history yet",
+    registry=EXPORTER,
+)
+ARCHIVE_COMMIT_SECONDS = Histogram(
+    "shoal_exporter_archive_commit_seconds",
+    "Time to mark, write and commit what was read since the last time",
+    registry=EXPORTER,
+)
+ARCHIVE_FAILURES = Counter(
+    "shoal_exporter_archive_failures_total",
+    "Attempts to archive that failed and are made again: storage or Kafka away, a full disk, lost events",
+    registry=EXPORTER,
+)

@@ -13,6 +13,7 @@ from tests.architecture.sources import ALL, PRODUCT, ROOT, files, imports, name_
 
 _IMPORT_ALL = """
 import importlib, os, sys, threading
+import deltalake, pyarrow  # each brings an allocator with a thread that cleans up behind it
 
 import duckdb, deltalake, pyarrow  # whose allocators and runtimes have threads of their own
 

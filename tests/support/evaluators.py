@@ -159,11 +159,16 @@ def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProce
             process.log.unlink()
 
 
+NO_HISTORY = f"{tempfile.gettempdir()}/shoal-no-history"
+"""A folder that is not there: nothing was ever archived."""
+
+
 def environment(kafka_bootstrap_servers: str, redis_url: str, **settings: str) -> dict[str, str]:
     """The environment of an evaluator, with the short timeouts of tests."""
     return {
         "SHOAL_KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap_servers,
         "SHOAL_REDIS_URL": redis_url,
+        "SHOAL_HISTORY": NO_HISTORY,
         "SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "2",
         "SHOAL_EVALUATOR_COMMIT_INTERVAL_S": "0.3",
         "SHOAL_EVALUATOR_GROUP": "shoal-evaluator",

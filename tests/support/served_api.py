@@ -21,6 +21,7 @@ from shared.contracts.topics import MIB, PROGRESS, declare
 from shared.runtime.health import listen
 from shared.runtime.kafka import ensure_topics, new_producer
 from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
+from tests.support.evaluators import NO_HISTORY
 from tests.support.servers import Servers
 
 KEY = "sk_test_0123456789abcdef"
@@ -34,6 +35,7 @@ def api_settings(servers: Servers, database_url: str, **changes: Any) -> ApiSett
         "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
         "redis_url": servers.redis_url,
         "database_url": database_url,
+        "history": NO_HISTORY,
         "partitions": PARTITIONS,
         "bootstrap_key": KEY,
     }
