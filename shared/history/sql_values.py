@@ -95,6 +95,13 @@ def test_sql(value: str, test: ValueTest, parameters: Parameters) -> str:
     return _TESTS[test.operator](value, test.operands, parameters)
 
 
+def in_list(value: str, listed: Sequence[str], negation: str = "") -> str:
+    """Whether the value is one of those listed, or with `NOT ` none of them."""
+    if len(listed) == 1:
+        return f"{value} {'<>' if negation else '='} {listed[0]}"
+    return f"{value} {negation}IN ({', '.join(listed)})"
+
+
 def decimal(micro: int) -> Decimal:
     """A number of micro-units, without needless digits."""
     whole, rest = divmod(micro, MICRO)
@@ -137,23 +144,17 @@ def _split(operands: Operands, parameters: Parameters) -> tuple[list[str], list[
 
 def _one_of(value: str, operands: Operands, parameters: Parameters) -> str:
     numbers, strings, booleans = _split(operands, parameters)
-    found = [_in(number_sql(value), numbers)] if numbers else []
-    found += [_in(value, strings + booleans)] if strings or booleans else []
+    found = [in_list(number_sql(value), numbers)] if numbers else []
+    found += [in_list(value, strings + booleans)] if strings or booleans else []
     return _any(found)
 
 
 def _none_of(value: str, operands: Operands, parameters: Parameters) -> str:
     numbers, strings, booleans = _split(operands, parameters)
-    found = [_in(number_sql(value), numbers, "NOT ")] if numbers else []
-    found += [_of_text(value, _in(value, strings, "NOT "))] if strings else []
-    found += [f"({value} IN ('true', 'false') AND {_in(value, booleans, 'NOT ')})"] if booleans else []
+    found = [in_list(number_sql(value), numbers, "NOT ")] if numbers else []
+    found += [_of_text(value, in_list(value, strings, "NOT "))] if strings else []
+    found += [f"({value} IN ('true', 'false') AND {in_list(value, booleans, 'NOT ')})"] if booleans else []
     return _any(found)
-
-
-def _in(value: str, listed: list[str], negation: str = "") -> str:
-    if len(listed) == 1:
-        return f"{value} {'<>' if negation else '='} {listed[0]}"
-    return f"{value} {negation}IN ({', '.join(listed)})"
 
 
 def _any(found: list[str]) -> str:
