@@ -139,6 +139,13 @@ class EvaluatorProcess(ServiceProcess):
         super().__init__("evaluator", environ, entry)
 
 
+class ExporterProcess(ServiceProcess):
+    """One `python -m services.exporter`."""
+
+    def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
+        super().__init__("exporter", environ, entry)
+
+
 @contextmanager
 def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProcess]]:
     """A maker of evaluator processes that are all ended afterwards."""
