@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from services.api.auth import BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
 from services.api.database import Database
+from services.api.history import History
 from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
 from services.api.leadership import Leadership
 from services.api.live_segments import LiveSegments
@@ -50,6 +51,7 @@ class Wiring:
         )
         self.live = LiveSegments(self._live_ids)
         self.reader = MembershipReader(self.redis, settings.partitions)
+        self.history = History(settings, self.clock)
         self.questions = Questions(settings.redis_url, settings.partitions)
         self.relay = OutboxRelay(self.database, self.writer, settings.partitions)
         self.progress = ProgressReader(
@@ -63,6 +65,7 @@ class Wiring:
         slug = self.settings.bootstrap_tenant
         async with self.database.begin() as work:
             self.authenticator.belongs_to(await work.tenants.ensure(slug), slug)
+        self.history.start()
         await self.writer.start()
         self._background = [
             asyncio.create_task(self.leadership.run(), name="leadership"),
@@ -74,6 +77,7 @@ class Wiring:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.history.stop()
         await self.writer.stop()
         await self.redis.aclose()
         await self.questions.close()

@@ -139,8 +139,9 @@ def fetch(cursor: DuckDBPyConnection, statement: Statement) -> list[Any]:
 
 def read_again(list_files: Callable[[], _Files], use: Callable[[_Files], _Answer]) -> _Answer:
     """Use the files that there are; once more, listed anew, if one of them went away meanwhile."""
+    files = list_files()
     try:
-        return use(list_files())
+        return use(files)
     except HistoryUnavailable:
         return use(list_files())
 

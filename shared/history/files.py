@@ -16,9 +16,6 @@ from shared.history.address import HistoryAddress
 from shared.history.schema import FILE_COLUMNS, PARTITION_BY
 from shared.runtime.clock import SystemClock
 
-ROW_GROUP = 100_000
-"""Rows that are skipped or read together."""
-
 Place = dict[str, str]
 """The values of the partition columns, as texts."""
 
@@ -44,31 +41,25 @@ class TableFiles:
         return written
 
     def write_file(self, place: Place, batches: Iterable[pa.RecordBatch], *, data_change: bool) -> AddAction:
-        """A new file of rows in FILE_COLUMNS, at least one. Raises OSError; then nothing is left of it."""
+        """A new file of rows in FILE_COLUMNS, each batch a row group. Raises OSError; then nothing is left of it."""
         folder = "/".join(f"{name}={place[name]}" for name in PARTITION_BY)
         path = f"{folder}/{uuid.uuid4()}.parquet"
-        count, least, greatest = 0, [], []
+        count = 0
         self._files.create_dir(folder, recursive=True)
         try:
             with self._files.open_output_stream(path) as out, _writer(out) as writer:
                 for batch in batches:
-                    writer.write_batch(batch, row_group_size=ROW_GROUP)
+                    writer.write_batch(batch)
                     count += len(batch)
-                    times = pc.min_max(batch["received_at"])
-                    least.append(times["min"].as_py())
-                    greatest.append(times["max"].as_py())
             self._make_durable(path)
         except BaseException:
             self.remove_paths([path])
             raise
-        stats = {
-            "numRecords": count,
-            "minValues": {"received_at": f"{min(least):%Y-%m-%dT%H:%M:%S.%fZ}"},
-            "maxValues": {"received_at": f"{max(greatest):%Y-%m-%dT%H:%M:%S.%fZ}"},
-            "nullCount": {"received_at": 0},
-        }
+        # No least and greatest values: deltalake takes a column that lacks them for one without rows. Those of the row
+        # groups stand in the file.
+        stats = json.dumps({"numRecords": count})
         size = self._files.get_file_info(path).size
-        return AddAction(path, size, place, SystemClock().now_us() // 1000, data_change, json.dumps(stats))
+        return AddAction(path, size, place, SystemClock().now_us() // 1000, data_change, stats)
 
     def remove(self, written: Iterable[AddAction]) -> None:
         """Remove files that no commit names; what cannot be removed now, `vacuum` removes later."""

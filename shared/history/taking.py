@@ -21,7 +21,7 @@ class Taken(NamedTuple):
     """A partition as the table has it. `position`: None if nothing of this log was ever archived of it."""
 
     position: Position | None
-    index: PartitionIndex
+    marks: PartitionIndex
 
 
 def indexes_of(
@@ -58,7 +58,7 @@ def _columns(
     """Rows of one partition at a time, as the columns but the first; instants as integers. Holds a few batches."""
     scanner = table.to_pyarrow_dataset().scanner(
         columns=names,
-        filter=condition & pc.field("log_partition").isin(list(partitions)),
+        filter=condition & pc.field("log_partition").isin(pa.array(partitions, pa.int32())),
         batch_size=_BATCH,
         batch_readahead=1,
         fragment_readahead=1,

@@ -100,6 +100,25 @@ API_AUDIT_SECONDS = Histogram(
     "shoal_api_audit_seconds", "Time for which the audit used the history at once, a few times in a round", registry=API
 )
 
+API_HISTORY_QUESTIONS = Counter(
+    "shoal_api_history_questions_total",
+    "Questions to the history, by kind and outcome: answered, refused (too many, too slow), left (the client went away "
+    "first), failed",
+    ["kind", "outcome"],
+    registry=API,
+)
+API_HISTORY_SECONDS = Histogram(
+    "shoal_api_history_seconds",
+    "Time that a question to the history had a slot, by kind",
+    ["kind"],
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60),
+    registry=API,
+)
+API_HISTORY_RUNNING = Gauge(
+    "shoal_api_history_running", "Questions to the history that have a slot, those being ended included", registry=API
+)
+API_HISTORY_WAITING = Gauge("shoal_api_history_waiting", "Questions to the history that wait for a slot", registry=API)
+
 # --- evaluator -----------------------------------------------------------------------------------------------------
 
 EVENTS = Counter("shoal_evaluator_events_total", "Messages of events taken in, usable or not", registry=EVALUATOR)
@@ -153,5 +172,23 @@ EXPORT_REQUESTS = Counter(
     "shoal_exporter_requests_total",
     "Export requests answered by a report on progress, by the status reported",
     ["status"],
+    registry=EXPORTER,
+)
+ARCHIVED_ROWS = Counter(
+    "shoal_exporter_archived_rows_total", "Events that this process added to the history", registry=EXPORTER
+)
+ARCHIVE_LAG = Gauge(
+    "shoal_exporter_archive_lag_messages",
+    "Messages of events, of the partitions of this process, that are not in the history yet",
+    registry=EXPORTER,
+)
+ARCHIVE_COMMIT_SECONDS = Histogram(
+    "shoal_exporter_archive_commit_seconds",
+    "Time to mark, write and commit what was read since the last time",
+    registry=EXPORTER,
+)
+ARCHIVE_FAILURES = Counter(
+    "shoal_exporter_archive_failures_total",
+    "Attempts to archive that failed and are made again: storage or Kafka away, a full disk, lost events",
     registry=EXPORTER,
 )

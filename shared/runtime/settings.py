@@ -4,10 +4,11 @@ Every name starts with `SHOAL_`; those of one service with `SHOAL_API_`, `SHOAL_
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICE_PREFIXES = ("SHOAL_API_", "SHOAL_EVALUATOR_", "SHOAL_EXPORTER_")
@@ -36,7 +37,17 @@ class CommonSettings(BaseSettings):
     """Copies of each topic that start-up creates."""
     partitions: int = Field(default=12, ge=1, le=1000)
     """Partitions of `events`; fixed for the life of an installation."""
+    history: str
+    """Where the event history lies, the same for all services: a folder, or `s3://bucket/prefix` (credentials and
+    endpoint by the usual `AWS_` variables)."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @field_validator("history")
+    @classmethod
+    def _is_a_folder_or_a_bucket(cls, value: str) -> str:
+        if not value or ("://" in value and not re.fullmatch(r"s3://[^/?#]+(/[^?#]*)?", value)):
+            raise ValueError("must be a folder or s3://bucket/prefix")
+        return value
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
