@@ -97,7 +97,7 @@ API_AUDIT_ROUNDS = Counter(
     registry=API,
 )
 API_AUDIT_SECONDS = Histogram(
-    "shoal_api_audit_seconds", "Time for which the audit used the history at once, a few times in a round", registry=API
+    "shoal_api_audit_seconds", "Time of a round that was done, waiting for the history included", registry=API
 )
 
 API_HISTORY_QUESTIONS = Counter(

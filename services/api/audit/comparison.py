@@ -14,8 +14,8 @@ class Reading(NamedTuple):
     """What Redis says of some users of one partition, all of one instant.
 
     epoch: of the owner. clock: the partition's, as of which the answers are compared. read_at: by our clock; both in
-    microseconds. The events below `next_offset` of the log that has this `log_epoch` are in the answers. values: packed,
-    by user.
+    microseconds. Of the log that has this `log_epoch` the events below `next_offset` are in the answers. values:
+    packed, by user.
     """
 
     epoch: int

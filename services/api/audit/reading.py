@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -20,7 +21,8 @@ async def read_partition(redis: Redis, clock: Clock, partition: int, tenant: int
     read_at = clock.now_us()
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            found = await redis.mget(keys + [user_key(partition, tenant, user_id) for user_id in users])
+            wanted = keys + [user_key(partition, tenant, user_id) for user_id in users]
+            found = cast("list[bytes | None]", await redis.mget(wanted))
     except (RedisError, OSError, TimeoutError) as error:
         raise Skipped("unavailable", f"the membership store does not answer: {error}") from error
     head, clock_us, applied, rebuilding, *values = found

@@ -59,12 +59,8 @@ def members_by_history(
 ) -> tuple[set[str], dict[int, set[str]]]:
     """Which of the users of a reading history knows, and by segment which of them are members, as of the reading.
 
-    Only events count that the reading has. The session is used up: its view `events` is the sample afterwards.
-
-    Args:
-        session: over a history that reaches the offset of the reading.
-        asked: the definitions by segment.
-        referenced: the active definitions by segment that these refer to.
+    Only events count that the reading has; the history of the session must reach its offset. The session is used up:
+    afterwards its view `events` is the sample. `referenced`: the active definitions that those asked refer to.
     """
     users: Sequence[str] = list(reading.values)
     session.execute(

@@ -106,11 +106,13 @@ class Round:
         """A reading that has all that was on its way at the earlier one; None if there is none in time."""
         try:
             async with asyncio.timeout(_SETTLE_S):
-                while not is_settled(earlier, later := await self._read(tenant, partition, users)):
+                while True:
+                    later = await self._read(tenant, partition, users)
+                    if is_settled(earlier, later):
+                        return later
                     await asyncio.sleep(_LOOK_EVERY_S)  # between two looks: Redis does not tell
         except TimeoutError:
             return None
-        return later
 
 
 def _found(

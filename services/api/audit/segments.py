@@ -49,7 +49,9 @@ async def choose(database: Database, tenant: int, partitions: int, limit: int) -
         needed = frozenset().union(*(settled[each] for each in chosen))
         found = await work.audits.definitions(needed)
     # one without an active version has no members, which is what the absent have
-    definitions = {each: parse_definition(raw) for each, raw in found.items() if states[each].active_version is not None}
+    definitions = {
+        each: parse_definition(raw) for each, raw in found.items() if states[each].active_version is not None
+    }
     asked = {each: definitions[each] for each in chosen}
     return Asked(asked, definitions, {each: settled[each] for each in chosen}, states)
 

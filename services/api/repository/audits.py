@@ -92,7 +92,9 @@ class AuditRepository:
 
     async def definitions(self, segment_ids: Collection[int]) -> dict[int, dict[str, Any]]:
         """The definitions of the active versions of these segments, by segment."""
-        is_active = and_(segment_versions.c.segment_id == segments.c.id, segment_versions.c.version == segments.c.active_version)
+        is_active = and_(
+            segment_versions.c.segment_id == segments.c.id, segment_versions.c.version == segments.c.active_version
+        )
         query = select(segments.c.id, segment_versions.c.definition).join(segment_versions, is_active)
         query = query.where(segments.c.id.in_(segment_ids))
         return {row.id: row.definition for row in await self._connection.execute(query)}

@@ -33,14 +33,14 @@ def test_who_has_no_value_is_nowhere() -> None:
 
 def test_only_the_segments_named_are_compared() -> None:
     found = compare(reading(MembershipRecord(7, 3, NEVER, 0), MembershipRecord(8, 3, NEVER, 0)), {8: {"ann"}})
-    assert (found.checked, found.suspects) == ({8: 1}, set())
+    assert (found.checked, found.suspects) == ({8: 1}, frozenset())
 
 
 @pytest.mark.parametrize("flags", [0, SOFT, COMING, SOFT | COMING])
 @pytest.mark.parametrize("turns_at", [T - 1, T])
 def test_past_a_stored_turn_nothing_is_compared(turns_at: int, flags: int) -> None:
     found = compare(reading(MembershipRecord(7, 3, turns_at, flags)), {7: {"ann"}, 8: ()})
-    assert (found.checked, found.passed, found.suspects) == ({7: 0, 8: 1}, {7: 1, 8: 0}, set())
+    assert (found.checked, found.passed, found.suspects) == ({7: 0, 8: 1}, {7: 1, 8: 0}, frozenset())
 
 
 @pytest.mark.parametrize(
