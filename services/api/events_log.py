@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from shared.history.snapshot import Snapshot
 from shared.runtime.kafka import end_offsets, first_times_ms, topic_id
 
 _TIMEOUT_S = 2.0
+_PAUSE_S = 0.1
 _MS = 1000
 
 _log = logging.getLogger(__name__)
@@ -38,16 +40,22 @@ class EventsLog:
 
     def read(self) -> LogState | None:
         """The log now; None if Kafka does not answer within some seconds. Blocks."""
-        admin = self._connected()
-        try:
-            return LogState(
-                topic_id(admin, EVENTS, _TIMEOUT_S),
-                end_offsets(admin, EVENTS, self._partitions, _TIMEOUT_S),
-                first_times_ms(admin, EVENTS, self._partitions, _TIMEOUT_S),
-            )
-        except KafkaException as error:
-            _log.warning("Kafka does not tell how far the log of events goes: %s", error)
-            return None
+        deadline_s = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                return self._ask(self._connected())
+            except KafkaException as error:
+                if time.monotonic() > deadline_s:
+                    _log.warning("Kafka does not tell how far the log of events goes: %s", error)
+                    return None
+            time.sleep(_PAUSE_S)  # a partition may be on its way to another leader
+
+    def _ask(self, admin: AdminClient) -> LogState:
+        return LogState(
+            topic_id(admin, EVENTS, _TIMEOUT_S),
+            end_offsets(admin, EVENTS, self._partitions, _TIMEOUT_S),
+            first_times_ms(admin, EVENTS, self._partitions, _TIMEOUT_S),
+        )
 
     def _connected(self) -> AdminClient:
         with self._lock:

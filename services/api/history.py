@@ -16,7 +16,7 @@ from services.api.history_pool import HistoryPool, Limits, Run
 from services.api.settings import ApiSettings
 from shared.history.address import HistoryAddress
 from shared.history.engine import Engine, read_again
-from shared.history.errors import HistoryBroken, HistoryFault, HistoryOverloaded, HistoryUnavailable
+from shared.history.errors import HistoryFault, HistoryOverloaded, HistoryUnavailable
 from shared.history.snapshot import HistoryReader, Snapshot
 from shared.runtime.clock import Clock
 

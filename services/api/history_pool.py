@@ -6,12 +6,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from duckdb import ConnectionException, DuckDBPyConnection, InterruptException
 
 from services.api.bodies import Disconnected, Receive
-from services.api.errors import Unavailable
+from services.api.errors import ApiError, Unavailable
 from shared.runtime.metrics import API_HISTORY_QUESTIONS, API_HISTORY_RUNNING, API_HISTORY_SECONDS, API_HISTORY_WAITING
 
 _AGAIN_S = 0.02
@@ -80,8 +80,8 @@ class HistoryPool:
                 await self._take_slot(gone)
                 answer = await self._run(gone, kind, ask)
             outcome = "answered"
-        except Unavailable:
-            outcome = "refused"
+        except ApiError as error:
+            outcome = "refused" if isinstance(error, Unavailable) else "answered"
             raise
         except (Disconnected, asyncio.CancelledError):
             outcome = "left"
@@ -105,22 +105,24 @@ class HistoryPool:
             raise Unavailable("too many questions to the history wait already", _RETRY_AFTER_S)
         self._waiting += 1
         API_HISTORY_WAITING.inc()
-        taking = asyncio.ensure_future(self._slots.acquire())
+        taking = asyncio.create_task(self._slots.acquire())
+        taken = False
         try:
             await asyncio.wait((taking, gone), timeout=self._limits.wait_s, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                raise Disconnected
-            if not taking.done():
-                detail = f"other questions to the history take longer than {self._limits.wait_s:g} s"
-                raise Unavailable(detail, _RETRY_AFTER_S)
-        except BaseException:
-            self._give_up(taking)
-            raise
+            taken = taking.done() and not gone.done()
         finally:
             self._waiting -= 1
             API_HISTORY_WAITING.dec()
+            if not taken:
+                self._give_up(taking)
+        if gone.done():
+            raise Disconnected
+        if not taken:
+            raise Unavailable(
+                f"other questions to the history take longer than {self._limits.wait_s:g} s", _RETRY_AFTER_S
+            )
 
-    def _give_up(self, taking: "asyncio.Future[bool]") -> None:
+    def _give_up(self, taking: "asyncio.Task[Literal[True]]") -> None:
         if taking.done():
             self._slots.release()
         else:

@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.runtime.settings import CommonSettings, Port, Seconds
+from shared.runtime.settings import CommonSettings, History, Port, Seconds
 
 
 class ApiSettings(CommonSettings):
@@ -17,6 +17,7 @@ class ApiSettings(CommonSettings):
     """`redis://host:port/db`."""
     database_url: str
     """`postgresql://user:password@host:port/database`."""
+    history: History
     bootstrap_key: str = Field(min_length=16, max_length=256, pattern=r"^sk_[\x21-\x7e]+$", repr=False)
     """The secret key (`sk_...`) of the bootstrap tenant."""
     bootstrap_tenant: str = Field(default="demo", pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 import socket
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from confluent_kafka import Consumer
@@ -17,12 +19,16 @@ from services.evaluator.agents import EvaluatorApp, add_agent, new_faust_app
 from services.evaluator.assignment import Assignment
 from services.evaluator.catalog import Catalog
 from services.evaluator.clock_watch import ClockWatch
+from services.evaluator.history import History
 from services.evaluator.membership_writer import refuse_unfit
 from services.evaluator.producer import LoopProducer
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.standstill import CommitWatch, follow_worker, is_in_group
 from services.evaluator.sweep import Sweep
 from shared.contracts.topics import CHANGELOG_MAX_BYTES, EVENTS, declare
+from shared.history.address import HistoryAddress
+from shared.history.engine import Engine
+from shared.history.snapshot import HistoryReader
 from shared.runtime import metrics
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import HealthServer
@@ -32,6 +38,8 @@ from shared.runtime.process import Watchdog, end_now
 log = logging.getLogger(__name__)
 
 STOP_S = 20
+HISTORY_THREADS = 2
+"""Of a backfill: it must leave room for the events."""
 REDIS_ANSWER_S = 5
 """A server that does not answer within this time is away, even when its connection stands."""
 
@@ -51,6 +59,7 @@ class Evaluator:
         self._health = HealthServer(settings.host, settings.port, self._parts, metrics.EVALUATOR)
         self._faust: EvaluatorApp
         self._assignment: Assignment
+        self._engine: Engine
         self._sweep: Sweep
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -74,6 +83,7 @@ class Evaluator:
             self._new_consumer,
             self._watchdog,
             self._clock,
+            self._history(log_epoch),
             settings,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             log_epoch=log_epoch,
@@ -89,6 +99,7 @@ class Evaluator:
         await self._health.start()
         self._spawn(self._sweep.run(lambda: self._watchdog.beat("the event loop")))
         self._spawn(follow_worker(self._faust, self._watchdog))
+        self._spawn(self._assignment.backfills.run())
         await self._faust.join()
         await stop.wait()
         await self._stop(catalog, producer, redis)
@@ -107,6 +118,7 @@ class Evaluator:
         await asyncio.to_thread(catalog.stop)
         await asyncio.to_thread(producer.stop, STOP_S)
         self._assignment.close()
+        self._engine.close()
         await redis.aclose()
         await self._health.stop()
         self._watchdog.stop()
@@ -129,6 +141,12 @@ class Evaluator:
             "log_level": 3,
             "socket.timeout.ms": 10_000,  # a silent connection may be half open
         }
+
+    def _history(self, log_epoch: str) -> History:
+        settings = self._settings
+        reader = HistoryReader(HistoryAddress.of(settings.history), settings.partitions)
+        self._engine = Engine([reader.folder], Path(gettempdir()), settings.history_memory_mb, HISTORY_THREADS)
+        return History(reader, self._engine, log_epoch)
 
     def _new_consumer(self) -> Consumer:
         """A consumer for explicit partitions that reports when it has read one; it joins no group."""

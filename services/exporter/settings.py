@@ -4,7 +4,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from shared.runtime.crash_points import CRASH_AT_PATTERN
-from shared.runtime.settings import CommonSettings, Port, Seconds
+from shared.runtime.settings import CommonSettings, History, Port, Seconds
 
 
 class ExporterSettings(CommonSettings):
@@ -12,6 +12,7 @@ class ExporterSettings(CommonSettings):
 
     model_config = SettingsConfigDict(env_prefix="SHOAL_EXPORTER_", extra="forbid", frozen=True)
 
+    history: History
     host: str = "127.0.0.1"
     """Where /livez, /readyz and /metrics are served."""
     port: Port = 8002

@@ -154,7 +154,7 @@ def _events(files: Sequence[str]) -> str:
     listed = ", ".join(map(_quoted, files))
     # a view cannot be bound to parameters
     found = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{_FOLDER_TYPES}}})"
-    return f"SELECT {_NAMES} FROM {found}"  # noqa: S608 - quoted above
+    return f"SELECT {_NAMES} FROM {found}"
 
 
 def _quoted(text: str) -> str:

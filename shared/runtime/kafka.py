@@ -140,7 +140,7 @@ def topic_id(admin: AdminClient, name: str, timeout_s: float = _TIMEOUT_S) -> st
 
 def end_offsets(admin: AdminClient, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
     """The end of each partition, uncommitted messages included. Raises KafkaException."""
-    return {p: found.offset for p, found in _offsets(admin, topic, partitions, OffsetSpec.latest(), timeout_s)}
+    return {p: found.offset for p, found in _offsets(admin, topic, partitions, OffsetSpec.latest(), timeout_s)}  # type: ignore[no-untyped-call]
 
 
 def first_times_ms(admin: AdminClient, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
@@ -149,7 +149,9 @@ def first_times_ms(admin: AdminClient, topic: str, partitions: int, timeout_s: f
     return {p: first.timestamp for p, first in found if first.offset >= 0}
 
 
-def _offsets(admin: AdminClient, topic: str, partitions: int, wanted: Any, timeout_s: float) -> Iterator[tuple[int, Any]]:
+def _offsets(
+    admin: AdminClient, topic: str, partitions: int, wanted: Any, timeout_s: float
+) -> Iterator[tuple[int, Any]]:
     asked = {TopicPartition(topic, partition): wanted for partition in range(partitions)}
     for place, answer in admin.list_offsets(asked, request_timeout=timeout_s).items():
         yield place.partition, answer.result()

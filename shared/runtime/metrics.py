@@ -166,6 +166,23 @@ QUESTIONS = Counter(
     registry=EVALUATOR,
 )
 
+BACKFILLS = Counter(
+    "shoal_evaluator_backfills_total",
+    "Versions for which history was asked in one partition, by outcome: done, failed",
+    ["outcome"],
+    registry=EVALUATOR,
+)
+BACKFILLED_USERS = Counter(
+    "shoal_evaluator_backfilled_users_total",
+    "Users of whom history knew something for a version, counted in each scan",
+    registry=EVALUATOR,
+)
+BACKFILLS_WAITING = Gauge(
+    "shoal_evaluator_backfills_waiting",
+    "Versions and partitions that wait for history to pass their cutover, or for the scan under way",
+    registry=EVALUATOR,
+)
+
 # --- exporter ------------------------------------------------------------------------------------------------------
 
 EXPORT_REQUESTS = Counter(

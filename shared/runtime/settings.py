@@ -4,22 +4,24 @@ Every name starts with `SHOAL_`; those of one service with `SHOAL_API_`, `SHOAL_
 """
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICE_PREFIXES = ("SHOAL_API_", "SHOAL_EVALUATOR_", "SHOAL_EXPORTER_")
 RUNNER_PREFIXES = ("SHOAL_DATA", "SHOAL_PORT_BASE", "SHOAL_TEST_")
 """Read by the local runner and the tests, never by a service."""
 
-ADDRESS_FIELDS = ("redis_url", "database_url")
+ADDRESS_FIELDS = ("redis_url", "database_url", "history")
 """Addresses that several services share, each under one name; a service that needs none ignores them."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+History = Annotated[str, Field(pattern=r"^(s3://[^/?#]+(/[^?#]*)?|([^:]|:[^/])+)$")]
+"""Where the event history lies, the same for all services: a folder, or `s3://bucket/prefix`, with credentials and
+endpoint by the usual `AWS_` variables."""
 
 
 class InvalidSettings(Exception):  # noqa: N818 - it names the thing
@@ -37,17 +39,7 @@ class CommonSettings(BaseSettings):
     """Copies of each topic that start-up creates."""
     partitions: int = Field(default=12, ge=1, le=1000)
     """Partitions of `events`; fixed for the life of an installation."""
-    history: str
-    """Where the event history lies, the same for all services: a folder, or `s3://bucket/prefix` (credentials and
-    endpoint by the usual `AWS_` variables)."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-
-    @field_validator("history")
-    @classmethod
-    def _is_a_folder_or_a_bucket(cls, value: str) -> str:
-        if not value or ("://" in value and not re.fullmatch(r"s3://[^/?#]+(/[^?#]*)?", value)):
-            raise ValueError("must be a folder or s3://bucket/prefix")
-        return value
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:

@@ -139,6 +139,13 @@ class EvaluatorProcess(ServiceProcess):
         super().__init__("evaluator", environ, entry)
 
 
+class ExporterProcess(ServiceProcess):
+    """One `python -m services.exporter`."""
+
+    def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
+        super().__init__("exporter", environ, entry)
+
+
 @contextmanager
 def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProcess]]:
     """A maker of evaluator processes that are all ended afterwards."""
@@ -159,11 +166,16 @@ def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProce
             process.log.unlink()
 
 
+NO_HISTORY = f"{tempfile.gettempdir()}/shoal-no-history"
+"""A folder that is not there: nothing was ever archived."""
+
+
 def environment(kafka_bootstrap_servers: str, redis_url: str, **settings: str) -> dict[str, str]:
     """The environment of an evaluator, with the short timeouts of tests."""
     return {
         "SHOAL_KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap_servers,
         "SHOAL_REDIS_URL": redis_url,
+        "SHOAL_HISTORY": NO_HISTORY,
         "SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "2",
         "SHOAL_EVALUATOR_COMMIT_INTERVAL_S": "0.3",
         "SHOAL_EVALUATOR_GROUP": "shoal-evaluator",
