@@ -1,10 +1,11 @@
 """The event history as the api reads it: locked in, in slots, and with its faults as answers."""
 
+import asyncio
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from duckdb import DuckDBPyConnection
 
@@ -87,6 +88,26 @@ class History:
             _log.warning("the history cannot answer (%s): %s", kind, fault)
             raise _answer_to(fault) from fault
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody asks."""
+        return self._pool.is_idle
+
+    async def snapshot(self, log_epoch: str) -> Snapshot:
+        """The newest, with the numbers of this log. Raises HistoryUnavailable."""
+        return await asyncio.to_thread(self._reader.snapshot, log_epoch)
+
+    async def ask_of(self, kind: str, snapshot: Snapshot, question: Callable[[DuckDBPyConnection], _Answer]) -> _Answer:
+        """As `ask`, for nobody's request: the answer by the files of a snapshot. Raises HistoryFault, Unavailable."""
+
+        def asked(run: Run) -> _Answer:
+            assert self._engine is not None
+            with self._engine.session(snapshot.files) as cursor:
+                run.uses(cursor)
+                return question(cursor)
+
+        return await self._pool.run(kind, _nobody_leaves, asked)
+
     def _on_thread(self, run: Run, question: Callable[[Opened], _Answer]) -> _Answer:
         now_us, log = self._clock.now_us(), self._log.read()
 
@@ -102,6 +123,11 @@ class History:
                 return question(Opened(cursor, snapshot, log, now_us))
 
         return read_again(listed, asked)
+
+
+async def _nobody_leaves() -> MutableMapping[str, Any]:
+    await asyncio.Event().wait()
+    return {}
 
 
 def _answer_to(fault: HistoryFault) -> ApiError:

@@ -59,7 +59,7 @@ class HistoryPool:
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.slots)
         self._threads = ThreadPoolExecutor(limits.slots, thread_name_prefix="history")
-        self._waiting = 0
+        self._waiting = self._running = 0
         self._ending: set[asyncio.Task[None]] = set()
 
     async def run(self, kind: str, receive: Receive, ask: Callable[[Run], _Answer]) -> _Answer:
@@ -89,6 +89,11 @@ class HistoryPool:
         finally:
             API_HISTORY_QUESTIONS.labels(kind, outcome).inc()
         return answer
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return not self._running and not self._waiting
 
     async def close(self) -> None:
         """Wait for the threads. Runs have ended or are being ended: nobody asks any more."""
@@ -126,12 +131,14 @@ class HistoryPool:
     async def _run(self, gone: "asyncio.Task[None]", kind: str, ask: Callable[[Run], _Answer]) -> _Answer:
         run = Run()
         thread = asyncio.get_running_loop().run_in_executor(self._threads, ask, run)
+        self._running += 1
         API_HISTORY_RUNNING.inc()
         started_s = time.monotonic()
 
         def ended(_: object) -> None:
             # not before the thread is free, however early its answer is given up
             self._slots.release()
+            self._running -= 1
             API_HISTORY_RUNNING.dec()
             API_HISTORY_SECONDS.labels(kind).observe(time.monotonic() - started_s)
 

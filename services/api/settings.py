@@ -22,6 +22,12 @@ class ApiSettings(CommonSettings):
     """The secret key (`sk_...`) of the bootstrap tenant."""
     bootstrap_tenant: str = Field(default="demo", pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
     """The slug of the tenant that exists from the first start on."""
+    audit_interval_s: float = Field(default=60.0, ge=0, le=86_400)
+    """From one round of the audit to the next, in seconds; 0: there is no audit."""
+    audit_users: int = Field(default=100, ge=1, le=1_000)
+    """Users that a round checks, at most."""
+    audit_segments: int = Field(default=50, ge=1, le=1_000)
+    """Segments that a round checks them in, at most."""
 
     history_slots: int = Field(default=2, ge=1, le=32)
     """Previews, estimates and questions about users that run at once."""

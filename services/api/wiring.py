@@ -8,6 +8,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from services.api.audit.auditor import Auditor
+from services.api.audit.round import Round, Scope
+from services.api.audit.sampled_history import SampledHistory
 from services.api.auth import BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
 from services.api.database import Database
@@ -57,7 +60,9 @@ class Wiring:
         self.progress = ProgressReader(
             self.database, settings.kafka_bootstrap_servers, settings.partitions, self._segments_changed
         )
-        self.leadership = Leadership(settings.database_url, self.relay.wake, (self.relay.run, self.progress.run))
+        audits = (self._auditor().run,) if settings.audit_interval_s else ()
+        jobs = (self.relay.run, self.progress.run, *audits)
+        self.leadership = Leadership(settings.database_url, self.relay.wake, jobs)
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -86,6 +91,12 @@ class Wiring:
     def wake_relay(self) -> None:
         """Rows may wait in the outbox; heard when this process relays it."""
         self.relay.wake()
+
+    def _auditor(self) -> Auditor:
+        settings = self.settings
+        scope = Scope(settings.partitions, settings.audit_users, settings.audit_segments)
+        rounds = Round(self.database, self.redis, self.clock, SampledHistory(self.history), scope)
+        return Auditor(self.database, rounds, settings.partitions, settings.audit_interval_s)
 
     async def _live_ids(self, tenant: int) -> frozenset[int]:
         async with self.database.begin() as work:

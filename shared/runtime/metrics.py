@@ -76,6 +76,29 @@ API_PROGRESS_REPORTS = Counter(
     ["kind"],
     registry=API,
 )
+API_AUDIT_CHECKED = Counter(
+    "shoal_api_audit_checked_total", "Live answers (of one user on one segment) held against history", registry=API
+)
+API_AUDIT_MISMATCHES = Counter(
+    "shoal_api_audit_mismatches_total", "Live answers that were not those of history; promised is 0", registry=API
+)
+API_AUDIT_SKIPPED = Counter(
+    "shoal_api_audit_skipped_total",
+    "Live answers of a round that were not held against history: passed (past a stored turn), changed (the segment was "
+    "changed meanwhile), undecided (a difference that did not stay)",
+    ["reason"],
+    registry=API,
+)
+API_AUDIT_ROUNDS = Counter(
+    "shoal_api_audit_rounds_total",
+    "Rounds of the audit, by outcome: done, or why nothing was compared: nothing (nobody, or no segment, to compare), "
+    "rebuilding, behind (the history is), busy, unavailable, failed",
+    ["outcome"],
+    registry=API,
+)
+API_AUDIT_SECONDS = Histogram(
+    "shoal_api_audit_seconds", "Time of a round that was done, waiting for the history included", registry=API
+)
 
 API_HISTORY_QUESTIONS = Counter(
     "shoal_api_history_questions_total",
