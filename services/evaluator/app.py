@@ -90,8 +90,7 @@ class Evaluator:
             log_epoch=log_epoch,
             end=lambda why, code: end_now(f"evaluator: {why}", traces=False, code=code),
         )
-        metrics.APPROXIMATE_USERS.set_function(lambda: self._assignment.at_bound)
-        metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
+        self._show_metrics()
         self._sweep = Sweep(self._assignment, self._new_consumer(), self._clock, settings.sweep_interval_s)
         self._faust = new_faust_app(settings)
         self._faust.assignment, self._faust.commits = self._assignment, CommitWatch(self._watchdog)
@@ -124,6 +123,10 @@ class Evaluator:
         await redis.aclose()
         await self._health.stop()
         self._watchdog.stop()
+
+    def _show_metrics(self) -> None:
+        metrics.APPROXIMATE_USERS.set_function(lambda: self._assignment.at_bound)
+        metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
 
     def _spawn(self, work: Any) -> None:
         self._tasks.append(asyncio.create_task(work))
