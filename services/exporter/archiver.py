@@ -15,7 +15,7 @@ from services.exporter.event_log import EventLog
 from services.exporter.reading import Reading
 from services.exporter.settings import ExporterSettings
 from shared.history.address import HistoryAddress
-from shared.history.table import HistoryUnavailable
+from shared.history.errors import HistoryUnavailable
 from shared.history.writer import HistoryWriter, Moved
 from shared.runtime import metrics
 

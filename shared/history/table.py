@@ -10,6 +10,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from shared.history.address import HistoryAddress
+from shared.history.errors import HistoryUnavailable
 from shared.history.schema import COLUMNS, PARTITION_BY
 
 _SIGNS = re.compile(r"\x1b\[[0-9;]*m|↳")
@@ -21,10 +22,6 @@ _SETTINGS = {
     "delta.logRetentionDuration": "interval 2 hours",
     "delta.deletedFileRetentionDuration": "interval 2 hours",
 }
-
-
-class HistoryUnavailable(Exception):  # noqa: N818 - it names the thing
-    """Retry: the history cannot be read or written now. The text says where it lies and why."""
 
 
 class Conflict(Exception):  # noqa: N818 - it names the thing

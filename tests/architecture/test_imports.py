@@ -15,6 +15,8 @@ _IMPORT_ALL = """
 import importlib, os, sys, threading
 import deltalake, pyarrow  # each brings an allocator with a thread that cleans up behind it
 
+import duckdb, deltalake, pyarrow  # whose allocators and runtimes have threads of their own
+
 # not socket.bind: urllib3 asks so whether the machine knows IPv6
 LOUD = {"socket.connect", "socket.sendto", "socket.getaddrinfo"}
 
