@@ -91,7 +91,8 @@ class Upkeep:
         """Remove files that left the table two hours ago or were never part of it. Raises what deltalake raises."""
         self._vacuumed = time.monotonic()
         if (table := open_table(self._address)) is not None:
-            table.vacuum(dry_run=False)
+            # full: what no commit ever named goes too
+            table.vacuum(dry_run=False, full=True)
 
     def _merge(self, table: DeltaTable, files: Sequence[File]) -> None:
         """Replace the files by one. Raises Conflict: another merge was first."""
