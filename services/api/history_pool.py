@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from duckdb import ConnectionException, DuckDBPyConnection, InterruptException
 
@@ -60,6 +60,7 @@ class HistoryPool:
         self._slots = asyncio.Semaphore(limits.slots)
         self._threads = ThreadPoolExecutor(limits.slots, thread_name_prefix="history")
         self._waiting = 0
+        self._runs: dict[asyncio.Future[Any], Run] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     async def run(self, kind: str, receive: Receive, ask: Callable[[Run], _Answer]) -> _Answer:
@@ -91,7 +92,9 @@ class HistoryPool:
         return answer
 
     async def close(self) -> None:
-        """Wait for the threads. Runs have ended or are being ended: nobody asks any more."""
+        """End what runs, and wait for the threads; nobody asks any more."""
+        for thread, run in self._runs.items():
+            self._end(run, thread)
         await asyncio.gather(*self._ending)
         self._threads.shutdown()
 
@@ -126,12 +129,14 @@ class HistoryPool:
     async def _run(self, gone: "asyncio.Task[None]", kind: str, ask: Callable[[Run], _Answer]) -> _Answer:
         run = Run()
         thread = asyncio.get_running_loop().run_in_executor(self._threads, ask, run)
+        self._runs[thread] = run
         API_HISTORY_RUNNING.inc()
         started_s = time.monotonic()
 
         def ended(_: object) -> None:
             # not before the thread is free, however early its answer is given up
             self._slots.release()
+            del self._runs[thread]
             API_HISTORY_RUNNING.dec()
             API_HISTORY_SECONDS.labels(kind).observe(time.monotonic() - started_s)
 
@@ -147,7 +152,7 @@ class HistoryPool:
             if not thread.done():
                 self._end(run, thread)
 
-    def _end(self, run: Run, thread: "asyncio.Future[_Answer]") -> None:
+    def _end(self, run: Run, thread: "asyncio.Future[Any]") -> None:
         async def until_done() -> None:
             while not thread.done():
                 run.end()
