@@ -1,13 +1,14 @@
-"""`python -m tests.bench [evaluator|segments|recovery|latency ...]`: prints tables, writes bench.json."""
+"""`python -m tests.bench [evaluator|segments|recovery|latency|previews ...]`: prints tables, writes bench.json."""
 
 import argparse
 import asyncio
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.local.installation import ROOT
-from tests.bench import beside, evaluator, latency, recovery, segments
+from tests.bench import beside, evaluator, latency, previews, recovery, segments
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -17,7 +18,7 @@ def main() -> None:
     """Each benchmark on servers of its own, one after the other."""
     options = _options()
     found: dict[str, Any] = {}
-    for name in options.names or ["evaluator", "segments", "recovery", "latency"]:
+    for name in options.names or ["evaluator", "segments", "recovery", "latency", "previews"]:
         found[name] = _BENCHMARKS[name](options)
     RESULT.write_text(json.dumps(found, indent=1))
     print(f"written to {RESULT}")
@@ -66,7 +67,20 @@ def _latency(options: argparse.Namespace) -> Any:
     return found
 
 
-_BENCHMARKS = {"evaluator": _evaluator, "segments": _segments, "recovery": _recovery, "latency": _latency}
+def _previews(_: argparse.Namespace) -> Any:
+    with running_servers() as servers, TemporaryDirectory() as folder:
+        found = previews.measure(servers, Path(folder))
+    print(previews.table(found), flush=True)
+    return found._asdict()
+
+
+_BENCHMARKS = {
+    "evaluator": _evaluator,
+    "segments": _segments,
+    "recovery": _recovery,
+    "latency": _latency,
+    "previews": _previews,
+}
 
 
 if __name__ == "__main__":

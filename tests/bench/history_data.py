@@ -13,8 +13,8 @@ QUICK = 1_000_000
 USERS_PER_EVENT = 0.02
 PARTITIONS = 8
 DAYS = 120
-START_S = 1_790_000_000
-"""The instant of the first event, in seconds since 1970; the last is DAYS later."""
+START_S = 1_750_000_000
+"""The instant of the first event, in seconds since 1970; the last is DAYS later, and both are past."""
 TENANT = 1
 LOG_EPOCH = "bench"
 
@@ -47,7 +47,7 @@ SELECT {tenant}::BIGINT AS tenant,
     '{log_epoch}' AS log_epoch,
     (hash(user_id) % {partitions})::INTEGER AS log_partition,
     number AS log_offset,
-    dice % 1000 = 0 AS is_repeat,
+    dice % 1000 = 0 AND number > min(number) OVER (PARTITION BY user_id) AS is_repeat,
     strftime(received_at, '%Y-%m') AS month,
     number = min(number) OVER (PARTITION BY user_id) AS makes_known
 FROM drawn
