@@ -60,22 +60,23 @@ class Evaluator:
         self._faust: EvaluatorApp
         self._assignment: Assignment
         self._engine: Engine
+        self._history: History
         self._sweep: Sweep
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises Unfit, WrongTopic, KafkaUnavailable, CannotListen."""
         settings = self._settings
-        topics = declare(settings.partitions)
-        await asyncio.to_thread(ensure_topics, settings.kafka_bootstrap_servers, topics, settings.replication_factor)
-        admin = AdminClient(self._client())
+        servers, topics = settings.kafka_bootstrap_servers, declare(settings.partitions)
+        await asyncio.to_thread(ensure_topics, servers, topics, settings.replication_factor)
         redis = _new_redis(settings.redis_url)
         await self._refuse_unfit(redis)
-        log_epoch = await asyncio.to_thread(topic_id, admin, EVENTS)
-        producer = LoopProducer(new_producer(settings.kafka_bootstrap_servers, CHANGELOG_MAX_BYTES))
+        log_epoch = await asyncio.to_thread(topic_id, AdminClient(self._client()), EVENTS)
+        producer = LoopProducer(new_producer(servers, CHANGELOG_MAX_BYTES))
         self._watchdog.arm("the event loop")
         self._watchdog.arm("the reader of commands")
         self._watchdog.arm("joining the group")
         catalog = Catalog(self._new_consumer(), lambda: self._watchdog.beat("the reader of commands"))
+        self._history = self._new_history(log_epoch)
         self._assignment = Assignment(
             producer,
             catalog,
@@ -83,14 +84,13 @@ class Evaluator:
             self._new_consumer,
             self._watchdog,
             self._clock,
-            self._history(log_epoch),
+            self._history,
             settings,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             log_epoch=log_epoch,
             end=lambda why, code: end_now(f"evaluator: {why}", traces=False, code=code),
         )
-        metrics.APPROXIMATE_USERS.set_function(lambda: self._assignment.at_bound)
-        metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
+        self._show_metrics()
         self._sweep = Sweep(self._assignment, self._new_consumer(), self._clock, settings.sweep_interval_s)
         self._faust = new_faust_app(settings)
         self._faust.assignment, self._faust.commits = self._assignment, CommitWatch(self._watchdog)
@@ -117,11 +117,16 @@ class Evaluator:
         self._watchdog.disarm("the reader of commands")
         await asyncio.to_thread(catalog.stop)
         await asyncio.to_thread(producer.stop, STOP_S)
+        self._history.close()
         self._assignment.close()
         self._engine.close()
         await redis.aclose()
         await self._health.stop()
         self._watchdog.stop()
+
+    def _show_metrics(self) -> None:
+        metrics.APPROXIMATE_USERS.set_function(lambda: self._assignment.at_bound)
+        metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
 
     def _spawn(self, work: Any) -> None:
         self._tasks.append(asyncio.create_task(work))
@@ -142,7 +147,7 @@ class Evaluator:
             "socket.timeout.ms": 10_000,  # a silent connection may be half open
         }
 
-    def _history(self, log_epoch: str) -> History:
+    def _new_history(self, log_epoch: str) -> History:
         settings = self._settings
         reader = HistoryReader(HistoryAddress.of(settings.history), settings.partitions)
         self._engine = Engine([reader.folder], Path(gettempdir()), settings.history_memory_mb, HISTORY_THREADS)

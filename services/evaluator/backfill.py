@@ -137,6 +137,8 @@ class Backfills:
             for partition, part in _parts(found, keys):
                 users += len(part)
                 asyncio.run_coroutine_threadsafe(queues[partition].put(Part(tenant, part)), loop).result()
+            if all(queue.is_closed for queue in queues.values()):
+                break  # nobody waits for the rest
         metrics.BACKFILLED_USERS.inc(users)
         return users
 

@@ -146,6 +146,13 @@ class Owner:
 
     async def run(self) -> None:
         """Work until told to rest. Raises Fenced, DeliveryFailed, LostPlace: the process must end."""
+        try:
+            await self._work_on()
+        finally:
+            self._merging.close()  # whatever ends the work: nobody must wait for room in it
+        self._rested.set()
+
+    async def _work_on(self) -> None:
         self._merging.ask()  # for what an earlier owner left to do
         while not self._resting:
             await self._work.wait()
@@ -162,7 +169,6 @@ class Owner:
             if self._commands or self._batches or self._is_busy():
                 self._work.set()
                 await asyncio.sleep(0)  # a turn for the others
-        self._rested.set()
 
     async def _take_commands(self) -> None:
         if not self._commands:

@@ -1,7 +1,7 @@
 """The kinds of aggregates in SQL, and their partials from what it gives. An equal meaning is proved by tests."""
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import msgspec
@@ -12,13 +12,17 @@ from shared.domain.condition import PROPERTIES_EVENT, EventSequence
 from shared.domain.newest_times import times_verbs
 from shared.domain.newest_value import kept
 from shared.domain.pairs import pairs_verbs
-from shared.domain.property_path import property_reader
-from shared.domain.sequence import sequence_verbs
+from shared.domain.sequence import sequence_partials
 from shared.domain.user_state import Partial
-from shared.history.arrow_columns import integers, lists, micro_units, texts, wide
+from shared.history.arrow_columns import Column, integers, lists, micro_units, texts, wide
 from shared.history.rows_by_user import RowsByUser
 from shared.history.sql_values import number_sql, property_sql
 from shared.history.want import Want
+
+SHORT = 8
+"""Newest times that DuckDB finds by itself; it takes the memory of all of them for every user."""
+INTEGER, PAYLOAD = 8, 256
+"""Bytes; of a payload about."""
 
 Batch = Any
 """An Arrow record batch of users."""
@@ -45,22 +49,31 @@ def _newest(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
 
 
 def _times(want: Want, rows: RowsByUser, as_of_us: int) -> Read:
-    counts = rows.counts(want, want.aggregate.filters)
-    capacity = 1 + want.newest
+    counts, capacity = rows.counts(want, want.aggregate.filters), 1 + want.newest
+    if capacity <= SHORT:
+        times = rows.aggregate(f"max(CASE WHEN {counts} THEN instant END, {capacity})", 2 * INTEGER * capacity)
+        return _each_list(times, integers, lambda found: [0, *found[::-1]])
     if capacity > LIMIT:
         counts += f" AND instant > {rows.parameters.add(as_of_us - want.windows[-1])}"
     # no window otherwise: a condition with a longer one may come to share the slot
-    times = rows.aggregate(f"list(instant) FILTER (WHERE {counts})")
+    times = rows.listed(f"list(instant) FILTER (WHERE {counts})", want, INTEGER)
     verbs = times_verbs(capacity, want.windows)
 
     def partial(found: list[int]) -> Partial:
-        if len(found) <= capacity and len(found) <= LIMIT:
-            return [0, *sorted(found)]
-        return verbs.merge(verbs.zero(), [0, *sorted(found)])
+        every = [0, *sorted(found)]
+        return every if len(found) <= LIMIT else verbs.merge(verbs.zero(), every)
+
+    return _each_list(times, integers, partial)
+
+
+def _each_list(
+    name: str, read_elements: Callable[[Column], list[Any]], partial: Callable[[list[Any]], Partial]
+) -> Read:
+    """The partials of lists; None of an empty one."""
 
     def read(batch: Batch) -> list[Partial | None]:
-        borders, elements = lists(batch.column(times))
-        every = integers(elements)
+        borders, elements = lists(batch.column(name))
+        every = read_elements(elements)
         return [partial(every[start:end]) if start < end else None for start, end in pairwise(borders)]
 
     return read
@@ -87,33 +100,34 @@ def _totals(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
 def _pairs(want: Want, rows: RowsByUser, as_of_us: int) -> Read:
     counts = rows.counts(want, want.aggregate.filters)
     number = _number(want, rows, f"{counts} AND instant > {rows.parameters.add(as_of_us - want.windows[-1])}")
-    pairs = rows.aggregate(f"list({{'instant': instant, 'number': {number}}}) FILTER (WHERE {number} IS NOT NULL)")
+    pair = f"{{'instant': instant, 'number': {number}}}"
+    pairs = rows.listed(f"list({pair}) FILTER (WHERE {number} IS NOT NULL)", want, 3 * INTEGER)
     verbs = pairs_verbs(str(want.aggregate.property), want.windows)
 
     def partial(found: list[tuple[int, int]]) -> Partial:
-        every = [0, *(number for pair in sorted(found) for number in pair)]
+        every = [0, *chain.from_iterable(sorted(found))]
         return every if len(found) <= LIMIT else verbs.merge(verbs.zero(), every)
 
-    def read(batch: Batch) -> list[Partial | None]:
-        borders, elements = lists(batch.column(pairs))
-        every = list(zip(integers(elements.field("instant")), micro_units(elements.field("number")), strict=True))
-        return [partial(every[start:end]) if start < end else None for start, end in pairwise(borders)]
+    def read_pairs(elements: Column) -> list[tuple[int, int]]:
+        return list(zip(integers(elements.field("instant")), micro_units(elements.field("number")), strict=True))
 
-    return read
+    return _each_list(pairs, read_pairs, partial)
 
 
 def _value(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
     counts = rows.counts(want)
     place = rows.value(f"CASE WHEN {counts} THEN instant::HUGEINT * 18446744073709551616 + log_offset END")
-    newest = rows.aggregate(f"coalesce(max({place}), 0)")
-    payload = rows.aggregate(f"arg_max(payload, {place})")
-    read_property = property_reader(str(want.aggregate.property))
+    newest = rows.aggregate(f"coalesce(max({place}), -1)")
+    payload = rows.aggregate(f"arg_max(payload, {place})", PAYLOAD)
+    value = rows.result(property_sql(str(want.aggregate.property), rows.parameters, payload))
 
     def read(batch: Batch) -> list[Partial | None]:
-        found = zip(wide(batch.column(newest)), texts(batch.column(payload)), strict=True)
+        places, found = wide(batch.column(newest)), texts(batch.column(value))
+        # most users have one of few values
+        values = {text: None if text is None else kept(msgspec.json.decode(text)) for text in set(found)}
         return [
-            None if text is None else [*at_and_offset, kept(read_property(msgspec.json.decode(text)))]
-            for at_and_offset, text in found
+            None if time < 0 else [time, offset, values[text]]
+            for (time, offset), text in zip(places, found, strict=True)
         ]
 
     return read
@@ -127,20 +141,12 @@ def _sequence(want: Want, rows: RowsByUser, _as_of_us: int) -> Read:
     if sequence.strict:
         counts += f" AND (NOT {rows.condition(want, rows.of_type(PROPERTIES_EVENT), ())} OR {mask} > 0)"
     event = f"{{'instant': instant, 'place': log_offset, 'mask': {mask}}}"
-    events = rows.aggregate(f"list({event}) FILTER (WHERE {counts})")
-    verbs = sequence_verbs(sequence)
+    events = rows.listed(f"list({event}) FILTER (WHERE {counts})", want, 3 * INTEGER)
 
-    def read(batch: Batch) -> list[Partial | None]:
-        borders, elements = lists(batch.column(events))
-        every = list(zip(*(integers(elements.field(name)) for name in ("instant", "place", "mask")), strict=True))
-        return [
-            verbs.merge(verbs.zero(), [*verbs.zero(), *(number for entry in every[start:end] for number in entry)])
-            if start < end
-            else None
-            for start, end in pairwise(borders)
-        ]
+    def read_events(elements: Column) -> list[tuple[int, int, int]]:
+        return list(zip(*(integers(elements.field(name)) for name in ("instant", "place", "mask")), strict=True))
 
-    return read
+    return _each_list(events, read_events, sequence_partials(sequence))
 
 
 def _mask(want: Want, sequence: EventSequence, rows: RowsByUser) -> str:

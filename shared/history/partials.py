@@ -19,8 +19,6 @@ MEMORY_SHARE = 0.4
 """Of the memory limit of DuckDB, what the partials of one pass may take in it; the rest is for reading files."""
 SAMPLE = 1_024
 """Users drawn to divide all into passes of about equal size."""
-USER_BYTES, COLUMN_BYTES = 128, 32
-"""What DuckDB takes for one user, and for each aggregate."""
 
 _UNITS = {"bytes": 1, **{f"{letter}iB": 1 << 10 * power for power, letter in enumerate("KMGT", 1)}}
 
@@ -56,7 +54,8 @@ def partials_of(
     rows = RowsByUser(tenant, log_epoch, wants)
     reads = [gathered(want, rows, as_of_us) for want in wants]
     users, sample = _users(cursor, tenant)
-    pending = _passes(cursor, users * (USER_BYTES + COLUMN_BYTES * rows.columns), sample)[::-1]
+    needed = rows.needed_bytes(users, _rows_by_type(cursor, tenant))
+    pending = _divided(sample, math.ceil(needed / _allowed_bytes(cursor)), Range(None, None))[::-1]
     while pending:
         one = pending.pop()
         try:
@@ -76,12 +75,9 @@ def _found(
     statement = rows.statement(users)
     with cursor.sql(statement.sql, params=statement.parameters).to_arrow_reader(BATCH) as reader:
         for batch in reader:
-            columns = [read(batch) for read in reads]
+            partials = map(list, zip(*(read(batch) for read in reads), strict=True))
             partitions, user_ids = integers(batch.column("log_partition")), texts(batch.column("user_id"))
-            yield [
-                Found(partition, user_id, list(partials))
-                for partition, user_id, partials in zip(partitions, user_ids, zip(*columns, strict=True), strict=True)
-            ]
+            yield list(map(Found, partitions, user_ids, partials))
 
 
 def _users(cursor: duckdb.DuckDBPyConnection, tenant: int) -> tuple[int, list[str]]:
@@ -92,12 +88,16 @@ def _users(cursor: duckdb.DuckDBPyConnection, tenant: int) -> tuple[int, list[st
     return users, sorted({user_id for (user_id,) in drawn})
 
 
-def _passes(cursor: duckdb.DuckDBPyConnection, needed: int, sample: list[str]) -> list[Range]:
-    """Ranges of users that together are all; `needed`: the bytes that all need at once."""
+def _rows_by_type(cursor: duckdb.DuckDBPyConnection, tenant: int) -> dict[str, int]:
+    counted = "SELECT event_type, count(*) FROM events WHERE tenant = $tenant GROUP BY event_type"
+    return dict(cursor.sql(counted, params={"tenant": tenant}).fetchall())
+
+
+def _allowed_bytes(cursor: duckdb.DuckDBPyConnection) -> float:
+    """What a pass may take."""
     ((limit,),) = cursor.sql("SELECT current_setting('memory_limit')").fetchall()
     number, unit = limit.split()
-    allowed = MEMORY_SHARE * float(number) * _UNITS[unit]
-    return _divided(sample, math.ceil(needed / allowed), Range(None, None))
+    return MEMORY_SHARE * float(number) * _UNITS[unit]
 
 
 def _halves(users: Range, sample: list[str]) -> list[Range]:

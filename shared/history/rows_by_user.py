@@ -10,6 +10,11 @@ from shared.history.sql_values import Parameters, filters_sql
 from shared.history.statement import Statement
 from shared.history.want import Want
 
+USER_BYTES, COLUMN_BYTES = 128, 32
+"""What DuckDB takes for one user, and for an aggregate of one."""
+LIST_SLACK = 2
+"""How many times its elements a list takes while it grows."""
+
 
 class Range(NamedTuple):
     """Users from `low` on, below `high`; None: no bound."""
@@ -29,6 +34,9 @@ class RowsByUser:
         self._conditions: dict[str, str] = {}
         self._values: dict[str, str] = {}
         self._aggregates: dict[str, str] = {}
+        self._results: dict[str, str] = {}
+        self._listed: list[tuple[EventTypes, int]] = []
+        self._user_bytes = USER_BYTES
         self._types = reduce(or_, (want.event_types for want in wants))
         belows = list(dict.fromkeys(self._below(want.below) for want in wants))
         self._one_below = len(belows) == 1
@@ -40,10 +48,12 @@ class RowsByUser:
             f"({' OR '.join(belows)})",
         ]
 
-    @property
-    def columns(self) -> int:
-        """How many aggregates there are of each user."""
-        return len(self._aggregates)
+    def needed_bytes(self, users: int, rows_by_type: Mapping[str, int]) -> int:
+        """About the memory that the aggregates take, of so many users, with so many rows of each event type."""
+        listed = sum(
+            width * rows for types, width in self._listed for name, rows in rows_by_type.items() if types.has(name)
+        )
+        return users * self._user_bytes + LIST_SLACK * listed
 
     def counts(self, want: Want, filters: Filters = ()) -> str:
         """The condition that a row counts for a want: its type, its place in the log, its payload."""
@@ -67,26 +77,40 @@ class RowsByUser:
         """The name of a value of each row."""
         return _named("v", self._values, sql)
 
-    def aggregate(self, sql: str) -> str:
-        """The name of a column of the result."""
+    def aggregate(self, sql: str, width: int = COLUMN_BYTES) -> str:
+        """The name of an aggregate that takes so many bytes."""
+        if sql not in self._aggregates:
+            self._user_bytes += width
         return _named("a", self._aggregates, sql)
 
+    def listed(self, sql: str, want: Want, width: int) -> str:
+        """The name of an aggregate that takes so many bytes for each row of the types of a want."""
+        if sql not in self._aggregates:
+            self._listed.append((want.event_types, width))
+        return self.aggregate(sql)
+
+    def result(self, sql: str) -> str:
+        """The name of a value of each user, of aggregates."""
+        return _named("r", self._results, sql)
+
     def statement(self, users: Range) -> Statement:
-        """One row for each of these users that has rows: log_partition, user_id, and the aggregates."""
+        """One row for each of these users that has rows: log_partition, user_id, the aggregates and the results."""
         values = dict(self.parameters.values)
         where = list(self._where)
         for bound, comparison, value in (("low", ">=", users.low), ("high", "<", users.high)):
             if value is not None:
                 values[bound] = value
                 where.append(f"user_id {comparison} ${bound}")
-        conditions, computed, aggregates = (
+        conditions, computed, aggregates, results = (
             "".join(f", {sql} AS {name}" for sql, name in columns.items())
-            for columns in (self._conditions, self._values, self._aggregates)
+            for columns in (self._conditions, self._values, self._aggregates, self._results)
         )
         rows = "log_partition, user_id, log_offset, payload, epoch_us(occurred_at) AS instant"
-        sql = f"SELECT {rows}{conditions} FROM events WHERE {' AND '.join(where)}"  # noqa: S608 - values are bound
-        sql = f"SELECT *{computed} FROM ({sql})"  # noqa: S608
-        sql = f"SELECT log_partition, user_id{aggregates} FROM ({sql}) GROUP BY log_partition, user_id"  # noqa: S608
+        sql = f"SELECT {rows}{conditions} FROM events WHERE {' AND '.join(where)}"
+        sql = f"SELECT *{computed} FROM ({sql})"
+        sql = f"SELECT log_partition, user_id{aggregates} FROM ({sql}) GROUP BY log_partition, user_id"
+        if results:
+            sql = f"SELECT *{results} FROM ({sql})"
         return Statement(sql, values)
 
     def _of_types(self, types: EventTypes) -> str:

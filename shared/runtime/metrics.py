@@ -178,8 +178,8 @@ BACKFILLED_USERS = Counter(
     registry=EVALUATOR,
 )
 BACKFILLS_WAITING = Gauge(
-    "shoal_evaluator_backfills_waiting",
-    "Versions and partitions that wait for history to pass their cutover, or for the scan under way",
+    "shoal_evaluator_backfill_waiting_partitions",
+    "Partitions, counted for each version, that wait for history to pass their cutover or for the scan under way",
     registry=EVALUATOR,
 )
 
