@@ -1,9 +1,10 @@
-"""`python -m tests.bench [evaluator|segments|recovery|latency|backfill|previews ...]`: prints tables, writes bench.json."""
+"""`python -m tests.bench [names]`: prints tables, writes bench.json; without names all of them."""
 
 import argparse
 import asyncio
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.local.installation import ROOT

@@ -12,9 +12,10 @@ import pytest
 
 from shared.domain.event import Event
 from shared.history.address import HistoryAddress
+from shared.history.errors import HistoryUnavailable
 from shared.history.rows import Mark, row_of
 from shared.history.snapshot import HistoryReader, Snapshot
-from shared.history.table import Conflict, HistoryUnavailable, Position, commit, create_table, open_table
+from shared.history.table import Conflict, Position, commit, create_table, open_table
 from shared.history.upkeep import EQUAL_FILES, LARGE_ROWS, SMALL_FILES, SMALL_ROWS, File, Upkeep, worth_merging
 from shared.history.writer import HistoryWriter, Moved, Stretch
 from tests.support.history_check import rows_of
