@@ -93,6 +93,10 @@ class History:
         """Whether nobody asks."""
         return self._pool.is_idle
 
+    async def log(self) -> LogState | None:
+        """The log of events as it is now; None if Kafka does not answer."""
+        return await asyncio.to_thread(self._log.read)
+
     async def snapshot(self, log_epoch: str) -> Snapshot:
         """The newest, with the numbers of this log. Raises HistoryUnavailable."""
         return await asyncio.to_thread(self._reader.snapshot, log_epoch)

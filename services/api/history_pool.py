@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from duckdb import ConnectionException, DuckDBPyConnection, InterruptException
 
@@ -59,7 +59,8 @@ class HistoryPool:
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.slots)
         self._threads = ThreadPoolExecutor(limits.slots, thread_name_prefix="history")
-        self._waiting = self._running = 0
+        self._waiting = 0
+        self._runs: dict[asyncio.Future[Any], Run] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     async def run(self, kind: str, receive: Receive, ask: Callable[[Run], _Answer]) -> _Answer:
@@ -93,10 +94,12 @@ class HistoryPool:
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
-        return not self._running and not self._waiting
+        return not self._runs and not self._waiting
 
     async def close(self) -> None:
-        """Wait for the threads. Runs have ended or are being ended: nobody asks any more."""
+        """End what runs, and wait for the threads; nobody asks any more."""
+        for thread, run in self._runs.items():
+            self._end(run, thread)
         await asyncio.gather(*self._ending)
         self._threads.shutdown()
 
@@ -131,14 +134,14 @@ class HistoryPool:
     async def _run(self, gone: "asyncio.Task[None]", kind: str, ask: Callable[[Run], _Answer]) -> _Answer:
         run = Run()
         thread = asyncio.get_running_loop().run_in_executor(self._threads, ask, run)
-        self._running += 1
+        self._runs[thread] = run
         API_HISTORY_RUNNING.inc()
         started_s = time.monotonic()
 
         def ended(_: object) -> None:
             # not before the thread is free, however early its answer is given up
             self._slots.release()
-            self._running -= 1
+            del self._runs[thread]
             API_HISTORY_RUNNING.dec()
             API_HISTORY_SECONDS.labels(kind).observe(time.monotonic() - started_s)
 
@@ -154,7 +157,7 @@ class HistoryPool:
             if not thread.done():
                 self._end(run, thread)
 
-    def _end(self, run: Run, thread: "asyncio.Future[_Answer]") -> None:
+    def _end(self, run: Run, thread: "asyncio.Future[Any]") -> None:
         async def until_done() -> None:
             while not thread.done():
                 run.end()

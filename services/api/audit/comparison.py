@@ -73,14 +73,17 @@ def compare(reading: Reading, members: Mapping[int, Collection[str]]) -> Compare
     return Compared(checked, passed, frozenset(suspects))
 
 
-def is_settled(earlier: Reading, later: Reading) -> bool:
-    """Whether the values of `later` have all that was on its way when `earlier` was read.
+def is_settled(earlier: Reading, later: Reading, end_offset: int) -> bool:
+    """Whether the values of `later` are of the events below its offset exactly, where they are those of `earlier`.
 
     An owner publishes in order: an offset further on stands for all events below the one before. And where no event
     comes, the clock passes the instant of a reading only in an owner that has read the partition to its end. Another
     owner may have begun further back.
+
+    `end_offset`: of the partition, asked for after `earlier` was read. Values may be ahead of the offset, when all of
+    them have just been written anew, but not of the log.
     """
-    if earlier.epoch != later.epoch or earlier.log_epoch != later.log_epoch:
+    if earlier.epoch != later.epoch or earlier.log_epoch != later.log_epoch or later.next_offset < end_offset:
         return False
     if later.next_offset > earlier.next_offset:
         return True

@@ -17,34 +17,36 @@ from shared.history.statement import Statement
 _MAX_ROWS = 100_000
 """Of a sample: some 50 MB, if payloads are as long as usual."""
 
-# The log has one partition of each user, so the rows of a user are all of the partition, but for logs that ended.
 _SAMPLE = """
 WITH known AS (
   SELECT DISTINCT user_id FROM events WHERE tenant = $tenant AND log_partition = $partition AND makes_known
 ), chosen AS (
   SELECT user_id FROM known ORDER BY hash(user_id, $seed) LIMIT $limit
 )
-SELECT user_id, count(*) FROM events WHERE tenant = $tenant AND user_id IN (FROM chosen) GROUP BY user_id
+SELECT user_id, count(*), bool_and(log_epoch = $log_epoch) FROM events
+WHERE tenant = $tenant AND user_id IN (FROM chosen) GROUP BY user_id
 """
 _COPY = """
 CREATE TEMP TABLE sampled AS SELECT * FROM events
 WHERE tenant = $tenant AND user_id IN (SELECT unnest($users))
-  AND (log_epoch <> $log_epoch OR log_offset < $next_offset)
+  AND log_epoch = $log_epoch AND log_offset < $next_offset
 """
 _ONLY_THE_COPY = "CREATE OR REPLACE TEMP VIEW events AS FROM sampled"
 _FOUND = "SELECT DISTINCT user_id FROM events"
 
 
-def sample(session: DuckDBPyConnection, tenant: int, partition: int, limit: int, seed: int) -> list[str]:
+def sample(
+    session: DuckDBPyConnection, log_epoch: str, tenant: int, partition: int, limit: int, seed: int
+) -> list[str]:
     """At most so many known users of a partition, chosen by chance: another `seed`, other users.
 
-    Users with so many events that the live answer may be approximate are left out, and so are those beyond a bound of
-    rows.
+    Left out are users with so many events that the live answer may be approximate, those with events of another log,
+    and those beyond a bound of rows.
     """
-    values = {"tenant": tenant, "partition": partition, "limit": limit, "seed": seed}
+    values = {"log_epoch": log_epoch, "tenant": tenant, "partition": partition, "limit": limit, "seed": seed}
     users, rows = [], 0
-    for user_id, count in fetch(session, Statement(_SAMPLE, values)):
-        if count <= LIMIT and rows + count <= _MAX_ROWS:
+    for user_id, count, is_of_log in fetch(session, Statement(_SAMPLE, values)):
+        if is_of_log and count <= LIMIT and rows + count <= _MAX_ROWS:
             users.append(user_id)
             rows += count
     return users

@@ -104,11 +104,14 @@ class Round:
 
     async def _settled(self, tenant: int, partition: int, earlier: Reading, users: set[str]) -> Reading | None:
         """A reading that has all that was on its way at the earlier one; None if there is none in time."""
+        log = await self._history.log()
+        if log is None:
+            return None
         try:
             async with asyncio.timeout(_SETTLE_S):
                 while True:
                     later = await self._read(tenant, partition, users)
-                    if is_settled(earlier, later):
+                    if is_settled(earlier, later, log.end_offsets[partition]):
                         return later
                     await asyncio.sleep(_LOOK_EVERY_S)  # between two looks: Redis does not tell
         except TimeoutError:

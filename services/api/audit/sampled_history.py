@@ -13,6 +13,7 @@ from services.api.audit.recomputation import members_by_history, sample
 from services.api.audit.segments import Asked
 from services.api.audit.skipped import Skipped
 from services.api.errors import Unavailable
+from services.api.events_log import LogState
 from services.api.history import History
 from shared.history.errors import HistoryFault, HistoryUnavailable
 from shared.history.snapshot import Snapshot
@@ -30,11 +31,15 @@ class SampledHistory:
     def __init__(self, history: History) -> None:
         self._history = history
 
+    async def log(self) -> LogState | None:
+        """The log as it is now; None if Kafka does not answer."""
+        return await self._history.log()
+
     async def sample(self, log_epoch: str, tenant: int, partition: int, limit: int) -> list[str]:
         """Known users of a partition, as `services.api.audit.recomputation.sample`."""
         snapshot = await self._snapshot(log_epoch)
         seed = secrets.randbits(62)
-        return await self._ask(snapshot, lambda session: sample(session, tenant, partition, limit, seed))
+        return await self._ask(snapshot, lambda session: sample(session, log_epoch, tenant, partition, limit, seed))
 
     async def members(
         self, tenant: int, partition: int, reading: Reading, asked: Asked

@@ -1,18 +1,22 @@
 """Previews and estimates over HTTP, from a history beside a real Kafka."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from services.api.instants import text_of_us
 from shared.domain.times import SECOND_US, parse_time
+from shared.runtime.metrics import API
 from tests.integration.api.history import PREVIEW, count, event, group, preview, track
 from tests.support.archived import archive_events
-from tests.support.evaluators import NO_HISTORY
-from tests.support.served_api import ServedApi, fresh_api, served_api
+from tests.support.evaluators import NO_HISTORY, wait_for
+from tests.support.served_api import KEY, PATIENCE_S, ServedApi, fresh_api, served_api
 from tests.support.servers import Servers
 
 ORDER = count("order")
@@ -215,6 +219,36 @@ def test_a_history_that_is_not_there_is_unavailable(api: ServedApi, servers: Ser
         ]
     assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(503, "1")] * 2
     assert [answer.json() for answer in answers] == [{"detail": "the history cannot be read now"}] * 2
+
+
+def metric(name: str, **labels: str) -> float:
+    return API.get_sample_value(f"shoal_api_history_{name}", labels) or 0
+
+
+def test_a_client_that_goes_away_frees_its_slot(api: ServedApi) -> None:
+    asked = {"kind": "preview", "outcome": "left"}
+    before = metric("questions_total", **asked)
+    body = msgspec.json.encode({"definition": group(ORDER)})
+    head = f"POST {PREVIEW} HTTP/1.1\r\nHost: api\r\nAuthorization: ApiKey {KEY}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    address = urlsplit(api.url)
+    with api.wiring.history._reader._lock:
+        # which the question needs: it is still there when the client leaves
+        with socket.create_connection((address.hostname, address.port)) as client:
+            client.sendall(head.encode() + body)
+            wait_for(lambda: metric("running") == 1, PATIENCE_S, "the question runs")
+        wait_for(lambda: metric("questions_total", **asked) == before + 1, PATIENCE_S, "it is given up")
+        assert metric("running") == 1
+    wait_for(lambda: metric("running") == 0, PATIENCE_S, "its slot is free")
+    preview(api, ORDER)
+
+
+def test_an_answer_that_takes_too_long_is_unavailable(api: ServedApi) -> None:
+    settings = api.wiring.settings.model_copy(update={"history_time_limit_s": 0.05})
+    with served_api(settings) as hasty, hasty.wiring.history._reader._lock:
+        answer = hasty.client.get("/api/explorer/users/")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json() == {"detail": "the answer takes longer than 0.05 s"}
 
 
 def test_a_broken_file_is_a_clear_error(servers: Servers, api: ServedApi, history: str) -> None:

@@ -79,6 +79,7 @@ QUESTIONS: dict[str, Callable[[str], list[tuple[str, str, Any]]]] = {
     "/api/explorer/sandbox/publish/": lambda other: [
         ("POST", "/api/explorer/sandbox/publish/", {"user_id": f"only-{other}", "event_type": "order"}),
     ],
+    "/api/analytics/audit/": lambda other: [("GET", "/api/analytics/audit/", None)],
     PREVIEW: lambda other: [
         ("POST", PREVIEW, {"definition": group(count("order", 0)), "limit": 1000}),
         ("POST", PREVIEW, {"definition": group({**count("order"), "operator": "lte"}), "limit": 1000}),

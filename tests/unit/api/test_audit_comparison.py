@@ -43,17 +43,24 @@ def test_past_a_stored_turn_nothing_is_compared(turns_at: int, flags: int) -> No
     assert (found.checked, found.passed, found.suspects) == ({7: 0, 8: 1}, {7: 1, 8: 0}, frozenset())
 
 
+LATER_US = T + 7 + SETTLED_AFTER_US
+
+
 @pytest.mark.parametrize(
-    ("later", "settled"),
+    ("later", "end_offset", "settled"),
     [
-        (READING, False),
-        (READING._replace(next_offset=101), True),
-        (READING._replace(next_offset=101, epoch=6), False),
-        (READING._replace(next_offset=101, log_epoch="another"), False),
-        (READING._replace(clock=T + 7 + SETTLED_AFTER_US - 1), False),
-        (READING._replace(clock=T + 7 + SETTLED_AFTER_US), True),
-        (READING._replace(clock=T + 7 + SETTLED_AFTER_US, epoch=6), False),
+        (READING, 100, False),
+        (READING._replace(next_offset=101), 101, True),
+        (READING._replace(next_offset=101), 102, False),
+        (READING._replace(next_offset=101, epoch=6), 101, False),
+        (READING._replace(next_offset=101, log_epoch="another"), 101, False),
+        (READING._replace(clock=LATER_US - 1), 100, False),
+        (READING._replace(clock=LATER_US), 100, True),
+        (READING._replace(clock=LATER_US), 101, False),
+        (READING._replace(clock=LATER_US, epoch=6), 100, False),
     ],
 )
-def test_what_was_under_way_has_arrived_when_the_same_owner_has_come_further(later: Reading, settled: bool) -> None:
-    assert is_settled(READING, later) is settled
+def test_all_is_settled_when_the_same_owner_has_published_what_was_on_its_way(
+    later: Reading, end_offset: int, settled: bool
+) -> None:
+    assert is_settled(READING, later, end_offset) is settled

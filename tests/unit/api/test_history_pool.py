@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from duckdb import InterruptException
 
 from services.api.bodies import Disconnected, Receive
 from services.api.errors import NotFound, Unavailable
@@ -143,7 +144,7 @@ async def test_a_question_that_is_cancelled_ends_its_statement(
 ) -> None:
     pool = new_pool(slots=1)
     asked = start(pool, endless)
-    await asyncio.sleep(0)
+    await until(lambda: bool(pool._runs))
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
@@ -166,6 +167,15 @@ async def test_a_statement_that_has_not_begun_when_it_is_ended_never_begins(
         await leaving
     gate.open.set()
     assert await start(pool, lambda _: "next") == "next"
+
+
+async def test_closing_ends_what_runs(endless: Callable[[Run], object]) -> None:
+    pool = HistoryPool(Limits(2, 8, PATIENCE_S, PATIENCE_S))
+    asked = start(pool, endless)
+    await until(lambda: bool(pool._runs))
+    await pool.close()
+    with pytest.raises(InterruptException):
+        await asked
 
 
 async def test_what_a_question_raises_is_raised_and_frees_its_slot(new_pool: Callable[..., HistoryPool]) -> None:
