@@ -31,6 +31,8 @@ class EvaluatorSettings(CommonSettings):
     """So far the clocks of this machine and of the brokers may be apart; beyond, time-driven work stops."""
     accept_lost_events: bool = False
     """Go on although events that the state lacks are no longer in the log: they count nowhere."""
+    history_memory_mb: int = Field(default=500, ge=100)
+    """Limit of what reading the history for new segments may use, in 10^6 bytes; beyond, it uses temporary files."""
     crash_at: str = Field(default="", pattern=CRASH_AT_PATTERN)
     """For tests only: the process kills itself at this place."""
     group: str = Field(default="shoal-evaluator", min_length=1)

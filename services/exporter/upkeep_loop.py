@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from services.exporter.settings import ExporterSettings
 from shared.history.address import HistoryAddress
-from shared.history.table import HistoryUnavailable
+from shared.history.errors import HistoryUnavailable
 from shared.history.upkeep import Upkeep
 from shared.runtime.process import give_back_memory
 

@@ -20,7 +20,7 @@ def value_verbs(name: str) -> Verbs:
     def add(partial: Partial, event: Event) -> None:
         time = event.occurred_at
         if time > partial[0] or (time == partial[0] and event.offset > partial[1]):
-            partial[:] = (time, event.offset, _kept(read(event.payload)))
+            partial[:] = (time, event.offset, kept(read(event.payload)))
 
     def merge(one: Partial, other: Partial) -> Partial:
         return list(one if (one[0], one[1]) >= (other[0], other[1]) else other)
@@ -33,10 +33,11 @@ def value_verbs(name: str) -> Verbs:
     )
 
 
-def _kept(value: Any) -> Any:
+def kept(value: Any) -> Any:
+    """What is kept of a value: all that a test may look at."""
     kind = type(value)
     if kind is list:
-        return [_kept(element) for element in value if type(element) in (str, int, float, bool)]
+        return [kept(element) for element in value if type(element) in (str, int, float, bool)]
     if kind is dict or (kind is int and not -LIMIT < value < LIMIT):
         return {}  # set, but of no type that a test knows
     return None if value is MISSING else value

@@ -10,7 +10,8 @@ A chain that began later is never worse, so one instant for each length is enoug
 programming over the events in their order), and an event that comes in order costs k steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 from shared.domain.aggregate import Verbs
 from shared.domain.condition import PROPERTIES_EVENT, EventSequence
@@ -29,6 +30,11 @@ def sequence_verbs(condition: EventSequence) -> Verbs:
     """The verbs for one sequence."""
     verbs = _Verbs(condition)
     return Verbs(verbs.zero, verbs.add, verbs.merge, lambda partial, _as_of, _window: partial[0] == 1)
+
+
+def sequence_partials(condition: EventSequence) -> Callable[[list[tuple[int, int, int]]], Partial]:
+    """A function from events, each its time, place in the log and mask, to their partial; it puts them in order."""
+    return _Verbs(condition).partial_of
 
 
 def events_kept(condition: EventSequence, partial: Partial) -> list[tuple[int, int, int]]:
@@ -50,6 +56,7 @@ class _Verbs:
         self._last, self._never_interrupts = 1 << steps - 1, 1 << steps
         self._nothing = [NONE] * (steps - 1)
         self._head = _COUNTS + len(self._nothing)
+        self._lengths = [(at, 1 << at - _COUNTS) for at in range(self._head - 1, _COUNTS - 1, -1)]  # longest first
 
     def zero(self) -> Partial:
         return [0, 0, *self._nothing]
@@ -77,27 +84,43 @@ class _Verbs:
         lost = one[1] + other[1]
         if not self._strict and (one[0] or other[0]):
             return [1, lost]
-        both = sorted({entry for partial in (one, other) for entry in _entries(partial, self._head)})
-        merged = [0, lost, *self._nothing, *(number for entry in both for number in entry)]
-        self._take_again(merged)
-        self._give_up(merged)
-        return merged
+        both = {entry for partial in (one, other) for entry in _entries(partial, self._head)}
+        return self.partial_of(both, lost)
+
+    def partial_of(self, entries: Iterable[tuple[int, int, int]], lost: int = 0) -> Partial:
+        ordered = sorted(entries)
+        partial = [0, lost, *self._nothing]
+        self._take_all(partial, ordered)
+        partial += chain.from_iterable(ordered)
+        self._give_up(partial)
+        return partial
 
     def _take(self, partial: Partial, time: int, mask: int) -> None:
         """Let the chains go on by the event that follows those seen."""
         head = self._head
         if mask & self._last and partial[head - 1] != NONE and time - partial[head - 1] <= self._window:
             partial[0] = 1
+            if not self._strict:
+                return  # true for ever
         goes_on = not self._strict or mask & self._never_interrupts
-        for at in range(head - 1, _COUNTS - 1, -1):
-            begun = time if at == _COUNTS else partial[at - 1]
-            reached = begun if mask >> at - _COUNTS & 1 else NONE
-            partial[at] = max(partial[at], reached) if goes_on else reached
+        for at, step in self._lengths:
+            if mask & step:
+                begun = time if at == _COUNTS else partial[at - 1]
+                if begun > partial[at] or not goes_on:
+                    partial[at] = begun
+            elif not goes_on:
+                partial[at] = NONE
 
     def _take_again(self, partial: Partial) -> None:
         partial[0], partial[_COUNTS : self._head] = 0, self._nothing
-        for time, _, mask in _entries(partial, self._head):
-            self._take(partial, time, mask)
+        self._take_all(partial, _entries(partial, self._head))
+
+    def _take_all(self, partial: Partial, entries: list[tuple[int, int, int]]) -> None:
+        take, until_found = self._take, not self._strict
+        for time, _, mask in entries:
+            take(partial, time, mask)
+            if until_found and partial[0]:
+                return
 
     def _give_up(self, partial: Partial) -> None:
         """Drop what is no longer needed, and the oldest beyond LIMIT."""

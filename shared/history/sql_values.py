@@ -48,10 +48,10 @@ Operands = tuple[Scalar, ...]
 _Test = Callable[[str, Operands, Parameters], str]
 
 
-def property_sql(name: str, parameters: Parameters) -> str:
-    """The JSON text of a property of `payload`; NULL when it is missing, `null` when it is null."""
+def property_sql(name: str, parameters: Parameters, payload: str = "payload") -> str:
+    """The JSON text of a property of a payload; NULL when it is missing, `null` when it is null."""
     paths = [_path([name]), *([_path(name.split("."))] if "." in name else [])]
-    found = [f"json_extract(payload, {parameters.add(path)})" for path in paths]
+    found = [f"json_extract({payload}, {parameters.add(path)})" for path in paths]
     extracted = found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
     return f"CAST({extracted} AS VARCHAR)"
 
