@@ -53,7 +53,7 @@ def partials_of(
         return
     rows = RowsByUser(tenant, log_epoch, wants)
     reads = [gathered(want, rows, as_of_us) for want in wants]
-    users, sample = _users(cursor, tenant)
+    users, sample = _users(cursor, tenant, sorted({partition for want in wants for partition in want.below}))
     needed = rows.needed_bytes(users, _rows_by_type(cursor, tenant) if rows.has_lists else {})
     pending = _divided(sample, math.ceil(needed / _allowed_bytes(cursor)), Range(None, None))[::-1]
     while pending:
@@ -80,9 +80,10 @@ def _found(
             yield list(map(Found, partitions, user_ids, partials))
 
 
-def _users(cursor: duckdb.DuckDBPyConnection, tenant: int) -> tuple[int, list[str]]:
-    """How many users are known, and the ids of some of them, ascending."""
-    known, bound = "FROM events WHERE tenant = $tenant AND makes_known", {"tenant": tenant}
+def _users(cursor: duckdb.DuckDBPyConnection, tenant: int, partitions: list[int]) -> tuple[int, list[str]]:
+    """How many users these partitions have, and the ids of some of them, ascending."""
+    known = "FROM events WHERE tenant = $tenant AND makes_known AND list_contains($partitions, log_partition)"
+    bound = {"tenant": tenant, "partitions": partitions}
     ((users,),) = cursor.sql(f"SELECT count(*) {known}", params=bound).fetchall()
     drawn = cursor.sql(f"FROM (SELECT user_id {known}) USING SAMPLE reservoir({SAMPLE} ROWS)", params=bound).fetchall()
     return users, sorted({user_id for (user_id,) in drawn})
