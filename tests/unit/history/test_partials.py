@@ -11,9 +11,10 @@ from shared.domain.event import Event
 from shared.domain.plan import SlotPlan
 from shared.domain.times import SECOND_US
 from shared.history import partials
+from shared.history.known_users import KnownUsers, Range
 from shared.history.partial_kinds import gathered
 from shared.history.partials import Found, partials_of
-from shared.history.rows_by_user import Range, RowsByUser
+from shared.history.rows_by_user import RowsByUser
 from shared.history.want import Want
 from tests.support.archived import LOG_EPOCH, Owned
 from tests.support.kernel import fold_all, plan_of, trimmed
@@ -77,6 +78,7 @@ def test_rows_of_another_log_or_tenant_do_not_count(two_tenants: duckdb.DuckDBPy
     assert list(partials_of(two_tenants, TENANT, "another log", wants, START)) == []
     assert list(partials_of(two_tenants, TENANT + 2, LOG_EPOCH, wants, START)) == []
     assert list(partials_of(two_tenants, TENANT, LOG_EPOCH, [], START)) == []
+    assert list(partials_of(two_tenants, TENANT, LOG_EPOCH, [want_of(slot_of(VIEWS), {})], START)) == []
     (batch,) = partials_of(two_tenants, TENANT + 1, LOG_EPOCH, wants, START)
     assert batch == [Found(batch[0].partition, "user-1", [[10]])]
 
@@ -107,10 +109,16 @@ def test_a_pass_that_needs_too_much_is_divided_until_it_fits(monkeypatch: pytest
         assert found_of(connection, [want], START) == whole
 
 
-def test_a_range_without_a_sampled_user_cannot_be_divided() -> None:
-    assert partials._halves(Range(None, "c"), ["a", "b", "c"]) == [Range(None, "b"), Range("b", "c")]
+def test_a_range_is_divided_as_far_as_there_are_users(two_tenants: duckdb.DuckDBPyConnection) -> None:
+    known = KnownUsers(two_tenants, TENANT, list(range(PARTITIONS)))
+    assert known.count() >= 20
+    ids = sorted(f"user-{number}" for number in range(20))
+    assert known.divided(Range(None, None), 1) == [Range(None, None)]
+    assert known.divided(Range(None, None), 2) == [Range(None, ids[10]), Range(ids[10], None)]
+    assert known.divided(Range(ids[3], ids[5]), 9) == [Range(ids[3], ids[4]), Range(ids[4], ids[5])]
+    assert partials._halves(Range(ids[3], ids[5]), known) == known.divided(Range(ids[3], ids[5]), 2)
     with pytest.raises(duckdb.OutOfMemoryException):
-        partials._halves(Range("a", "b"), ["a", "b", "c"])
+        partials._halves(Range(ids[3], ids[4]), known)
 
 
 @pytest.mark.parametrize(
