@@ -12,11 +12,20 @@ from services.api.hot.dispatcher import Dispatcher
 from services.api.hot.handler import HotPath
 from services.api.hot.ingestion import Ingestion
 from services.api.hot.lookups import Lookups
-from services.api.routes import compute, docs, explorer, exports, health, segments
+from services.api.routes import audit, compute, docs, explorer, exports, health, previews, segments
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
-_ROUTERS = (segments.router, compute.router, exports.router, explorer.router, docs.router, health.router)
+_ROUTERS = (
+    segments.router,
+    previews.router,
+    compute.router,
+    exports.router,
+    explorer.router,
+    audit.router,
+    docs.router,
+    health.router,
+)
 
 
 def create_app(settings: ApiSettings, wiring: Wiring | None = None) -> Dispatcher:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from services.api.repository.audits import AuditRepository
 from services.api.repository.exports import ExportRepository
 from services.api.repository.outbox import OutboxRepository
 from services.api.repository.progress import ProgressRepository
@@ -35,6 +36,7 @@ class UnitOfWork:
     exports: ExportRepository
     outbox: OutboxRepository
     progress: ProgressRepository
+    audits: AuditRepository
 
 
 class Database:
@@ -79,6 +81,7 @@ class Database:
                 ExportRepository(connection),
                 OutboxRepository(connection),
                 ProgressRepository(connection),
+                AuditRepository(connection),
             )
 
     async def ping(self) -> None:

@@ -9,9 +9,13 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from services.api.bodies import Disconnected
 from services.api.database import DatabaseUnavailable
 from services.api.errors import ApiError, BadRequest, InternalError, Invalid, MethodNotAllowed, NotFound, Unavailable
 from services.api.guarded_route import JsonAnswer
+
+_CLIENT_LEFT = 499
+"""For the metrics: nobody sees the answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +46,9 @@ def install(app: FastAPI, routes: list[APIRoute]) -> None:
         _log.warning("%s %s: PostgreSQL does not answer: %s", request.method, request.scope["path"], error)
         return answer(Unavailable("the database does not answer"))
 
+    async def left(_: Request, __: Exception) -> Response:
+        return Response(status_code=_CLIENT_LEFT)
+
     async def unexpected(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
         return answer(InternalError())
@@ -50,6 +57,7 @@ def install(app: FastAPI, routes: list[APIRoute]) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(DatabaseUnavailable, unavailable)
+    app.add_exception_handler(Disconnected, left)
     app.add_exception_handler(Exception, unexpected)
 
 

@@ -76,8 +76,8 @@ class WrongMediaType(ApiError):  # noqa: N818
 class Unavailable(ApiError):  # noqa: N818
     """503: a part we need is down or catching up; the caller tries again."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(503, {"detail": detail}, {"Retry-After": str(RETRY_AFTER_S)})
+    def __init__(self, detail: str, retry_after_s: int = RETRY_AFTER_S) -> None:
+        super().__init__(503, {"detail": detail}, {"Retry-After": str(retry_after_s)})
 
 
 class InternalError(ApiError):

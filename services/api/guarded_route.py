@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
 from services.api.auth import Authenticator, Caller
-from services.api.bodies import check_json, check_media_type, header, read_body
+from services.api.bodies import Receive, check_json, check_media_type, header, read_body
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -48,13 +48,20 @@ class GuardedRoute(APIRoute):
             if body:
                 check_media_type(header(headers, b"content-type"))
                 check_json(body)
-            return await handle(Request(request.scope, _replay(body)))
+            return await handle(Request(request.scope, _replay(body, request.receive)))
 
         return guarded
 
 
-def _replay(body: bytes) -> Callable[[], Coroutine[Any, Any, MutableMapping[str, Any]]]:
+def _replay(body: bytes, rest: Receive) -> Receive:
+    """The body, and after it what the server tells: that the client has left."""
+    given = False
+
     async def receive() -> MutableMapping[str, Any]:
+        nonlocal given
+        if given:
+            return await rest()
+        given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive

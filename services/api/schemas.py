@@ -11,13 +11,15 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Description = Annotated[str, StringConstraints(max_length=10_000)]
 
 
-class _Request(BaseModel):
+class RequestBody(BaseModel):
+    """What every body of a request has in common."""
+
     # strict: "1" is no number and 1 no text; keys that we do not know are passed over, so that an answer of ours
     # can be sent back with a field changed
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-class SegmentChangeBody(_Request):
+class SegmentChangeBody(RequestBody):
     """Any of the fields that a caller may set."""
 
     name: Name = Field(default="", validate_default=False)
@@ -36,7 +38,7 @@ class NewSegmentBody(SegmentChangeBody):
     name: Name = Field()
 
 
-class ExportBody(_Request):
+class ExportBody(RequestBody):
     """Which file is wished."""
 
     format: Format = "csv"

@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.runtime.settings import CommonSettings, Port
+from shared.runtime.settings import CommonSettings, History, Port, Seconds
 
 
 class ApiSettings(CommonSettings):
@@ -17,10 +17,34 @@ class ApiSettings(CommonSettings):
     """`redis://host:port/db`."""
     database_url: str
     """`postgresql://user:password@host:port/database`."""
+    history: History
     bootstrap_key: str = Field(min_length=16, max_length=256, pattern=r"^sk_[\x21-\x7e]+$", repr=False)
     """The secret key (`sk_...`) of the bootstrap tenant."""
     bootstrap_tenant: str = Field(default="demo", pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
     """The slug of the tenant that exists from the first start on."""
+    audit_interval_s: float = Field(default=60.0, ge=0, le=86_400)
+    """From one round of the audit to the next, in seconds; 0: there is no audit."""
+    audit_users: int = Field(default=100, ge=1, le=1_000)
+    """Users that a round checks, at most."""
+    audit_segments: int = Field(default=50, ge=1, le=1_000)
+    """Segments that a round checks them in, at most."""
+
+    history_slots: int = Field(default=2, ge=1, le=32)
+    """Previews, estimates and questions about users that run at once."""
+    history_waiting: int = Field(default=8, ge=0, le=1000)
+    """How many more wait for a slot; whoever comes then is sent away."""
+    history_wait_s: Seconds = 30
+    """The longest that one of them waits."""
+    history_time_limit_s: Seconds = 30
+    """The longest that one runs."""
+    history_memory_mb: int = Field(default=600, ge=100)
+    """Of all that run, in 10^6 bytes; beyond, they use temporary files. The process itself needs some 200 more."""
+    history_threads: int = Field(default=2, ge=1, le=64)
+    """Of all that run."""
+    history_temp: str = ""
+    """A folder for temporary files; empty: the system's."""
+    history_temp_mb: int = Field(default=4096, ge=1)
+    """Limit of the temporary files, in 10^6 bytes."""
 
     @field_validator("database_url")
     @classmethod

@@ -145,3 +145,35 @@ progress_reports = Table(
     Column("error", Text),
     Column("reported_at", Instant, nullable=False, server_default=func.now()),
 )
+
+# What the audit has found of each tenant, since its first round.
+audits = Table(
+    "audits",
+    metadata,
+    Column("tenant_id", BigInteger, ForeignKey("tenants.id"), primary_key=True),
+    Column("rounds", BigInteger, nullable=False),
+    Column("checked", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False),
+    Column("mismatches", BigInteger, nullable=False),
+    Column("since", Instant, nullable=False, server_default=func.now()),
+    Column("last_round_at", Instant, nullable=False, server_default=func.now()),
+)
+
+# The latest answers that differed from history, with the place up to which both had counted.
+audit_mismatches = Table(
+    "audit_mismatches",
+    metadata,
+    _id(),
+    Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("user_id", Text, nullable=False),
+    Column("segment_id", BigInteger, ForeignKey("segments.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("live", Boolean, nullable=False),
+    Column("by_history", Boolean, nullable=False),
+    # microseconds since 1970, as the answers were compared
+    Column("as_of_us", BigInteger, nullable=False),
+    Column("log_epoch", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("found_at", Instant, nullable=False, server_default=func.now()),
+)

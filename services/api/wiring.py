@@ -8,9 +8,13 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from services.api.audit.auditor import Auditor
+from services.api.audit.round import Round, Scope
+from services.api.audit.sampled_history import SampledHistory
 from services.api.auth import BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
 from services.api.database import Database
+from services.api.history import History
 from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
 from services.api.leadership import Leadership
 from services.api.live_segments import LiveSegments
@@ -50,12 +54,15 @@ class Wiring:
         )
         self.live = LiveSegments(self._live_ids)
         self.reader = MembershipReader(self.redis, settings.partitions)
+        self.history = History(settings, self.clock)
         self.questions = Questions(settings.redis_url, settings.partitions)
         self.relay = OutboxRelay(self.database, self.writer, settings.partitions)
         self.progress = ProgressReader(
             self.database, settings.kafka_bootstrap_servers, settings.partitions, self._segments_changed
         )
-        self.leadership = Leadership(settings.database_url, self.relay.wake, (self.relay.run, self.progress.run))
+        audits = (self._auditor().run,) if settings.audit_interval_s else ()
+        jobs = (self.relay.run, self.progress.run, *audits)
+        self.leadership = Leadership(settings.database_url, self.relay.wake, jobs)
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -63,6 +70,7 @@ class Wiring:
         slug = self.settings.bootstrap_tenant
         async with self.database.begin() as work:
             self.authenticator.belongs_to(await work.tenants.ensure(slug), slug)
+        self.history.start()
         await self.writer.start()
         self._background = [
             asyncio.create_task(self.leadership.run(), name="leadership"),
@@ -74,6 +82,7 @@ class Wiring:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.history.stop()
         await self.writer.stop()
         await self.redis.aclose()
         await self.questions.close()
@@ -82,6 +91,12 @@ class Wiring:
     def wake_relay(self) -> None:
         """Rows may wait in the outbox; heard when this process relays it."""
         self.relay.wake()
+
+    def _auditor(self) -> Auditor:
+        settings = self.settings
+        scope = Scope(settings.partitions, settings.audit_users, settings.audit_segments)
+        rounds = Round(self.database, self.redis, self.clock, SampledHistory(self.history), scope)
+        return Auditor(self.database, rounds, settings.partitions, settings.audit_interval_s)
 
     async def _live_ids(self, tenant: int) -> frozenset[int]:
         async with self.database.begin() as work:

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 import socket
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from confluent_kafka import Consumer
@@ -17,12 +19,16 @@ from services.evaluator.agents import EvaluatorApp, add_agent, new_faust_app
 from services.evaluator.assignment import Assignment
 from services.evaluator.catalog import Catalog
 from services.evaluator.clock_watch import ClockWatch
+from services.evaluator.history import History
 from services.evaluator.membership_writer import refuse_unfit
 from services.evaluator.producer import LoopProducer
 from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.standstill import CommitWatch, follow_worker, is_in_group
 from services.evaluator.sweep import Sweep
 from shared.contracts.topics import CHANGELOG_MAX_BYTES, EVENTS, declare
+from shared.history.address import HistoryAddress
+from shared.history.engine import Engine
+from shared.history.snapshot import HistoryReader
 from shared.runtime import metrics
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import HealthServer
@@ -32,6 +38,8 @@ from shared.runtime.process import Watchdog, end_now
 log = logging.getLogger(__name__)
 
 STOP_S = 20
+HISTORY_THREADS = 2
+"""Of a backfill: it must leave room for the events."""
 REDIS_ANSWER_S = 5
 """A server that does not answer within this time is away, even when its connection stands."""
 
@@ -51,22 +59,24 @@ class Evaluator:
         self._health = HealthServer(settings.host, settings.port, self._parts, metrics.EVALUATOR)
         self._faust: EvaluatorApp
         self._assignment: Assignment
+        self._engine: Engine
+        self._history: History
         self._sweep: Sweep
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises Unfit, WrongTopic, KafkaUnavailable, CannotListen."""
         settings = self._settings
-        topics = declare(settings.partitions)
-        await asyncio.to_thread(ensure_topics, settings.kafka_bootstrap_servers, topics, settings.replication_factor)
-        admin = AdminClient(self._client())
+        servers, topics = settings.kafka_bootstrap_servers, declare(settings.partitions)
+        await asyncio.to_thread(ensure_topics, servers, topics, settings.replication_factor)
         redis = _new_redis(settings.redis_url)
         await self._refuse_unfit(redis)
-        log_epoch = await asyncio.to_thread(topic_id, admin, EVENTS)
-        producer = LoopProducer(new_producer(settings.kafka_bootstrap_servers, CHANGELOG_MAX_BYTES))
+        log_epoch = await asyncio.to_thread(topic_id, AdminClient(self._client()), EVENTS)
+        producer = LoopProducer(new_producer(servers, CHANGELOG_MAX_BYTES))
         self._watchdog.arm("the event loop")
         self._watchdog.arm("the reader of commands")
         self._watchdog.arm("joining the group")
         catalog = Catalog(self._new_consumer(), lambda: self._watchdog.beat("the reader of commands"))
+        self._history = self._new_history(log_epoch)
         self._assignment = Assignment(
             producer,
             catalog,
@@ -74,13 +84,13 @@ class Evaluator:
             self._new_consumer,
             self._watchdog,
             self._clock,
+            self._history,
             settings,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             log_epoch=log_epoch,
             end=lambda why, code: end_now(f"evaluator: {why}", traces=False, code=code),
         )
-        metrics.APPROXIMATE_USERS.set_function(lambda: self._assignment.at_bound)
-        metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
+        self._show_metrics()
         self._sweep = Sweep(self._assignment, self._new_consumer(), self._clock, settings.sweep_interval_s)
         self._faust = new_faust_app(settings)
         self._faust.assignment, self._faust.commits = self._assignment, CommitWatch(self._watchdog)
@@ -89,6 +99,7 @@ class Evaluator:
         await self._health.start()
         self._spawn(self._sweep.run(lambda: self._watchdog.beat("the event loop")))
         self._spawn(follow_worker(self._faust, self._watchdog))
+        self._spawn(self._assignment.backfills.run())
         await self._faust.join()
         await stop.wait()
         await self._stop(catalog, producer, redis)
@@ -106,10 +117,16 @@ class Evaluator:
         self._watchdog.disarm("the reader of commands")
         await asyncio.to_thread(catalog.stop)
         await asyncio.to_thread(producer.stop, STOP_S)
+        self._history.close()
         self._assignment.close()
+        self._engine.close()
         await redis.aclose()
         await self._health.stop()
         self._watchdog.stop()
+
+    def _show_metrics(self) -> None:
+        metrics.APPROXIMATE_USERS.set_function(lambda: self._assignment.at_bound)
+        metrics.PARTITIONS_STOPPED.set_function(lambda: len(self._assignment.stopped))
 
     def _spawn(self, work: Any) -> None:
         self._tasks.append(asyncio.create_task(work))
@@ -129,6 +146,12 @@ class Evaluator:
             "log_level": 3,
             "socket.timeout.ms": 10_000,  # a silent connection may be half open
         }
+
+    def _new_history(self, log_epoch: str) -> History:
+        settings = self._settings
+        reader = HistoryReader(HistoryAddress.of(settings.history), settings.partitions)
+        self._engine = Engine([reader.folder], Path(gettempdir()), settings.history_memory_mb, HISTORY_THREADS)
+        return History(reader, self._engine, log_epoch)
 
     def _new_consumer(self) -> Consumer:
         """A consumer for explicit partitions that reports when it has read one; it joins no group."""

@@ -13,10 +13,12 @@ from redis.asyncio import Redis
 
 from services.evaluator import changelog
 from services.evaluator.answering import Answering
+from services.evaluator.backfill import Backfills
 from services.evaluator.catalog import Catalog
 from services.evaluator.changelog import ChangelogWriter, Fenced, UnreadableState
 from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.dead_letter_ceiling import DeadLetterCeiling
+from services.evaluator.history import History
 from services.evaluator.holding import Holding
 from services.evaluator.membership_writer import MembershipWriter
 from services.evaluator.owner import LostPlace, Owner
@@ -28,6 +30,7 @@ from services.evaluator.settings import EvaluatorSettings
 from services.evaluator.step import Step
 from shared.contracts.progress import Progress, encode_progress, progress_key
 from shared.contracts.topics import PROGRESS
+from shared.history.errors import HistoryFault
 from shared.runtime import metrics
 from shared.runtime.crash_points import crash_point
 from shared.runtime.process import EXIT_REFUSED, EXIT_STOOD_STILL, Watchdog, give_back_memory
@@ -39,7 +42,7 @@ _CANCEL_AGAIN_S = 0.1
 DRAIN_S = 10
 """So long a partition that is taken away may finish what is under way; the rest is folded again by the next owner."""
 
-ENDS_PROCESS = (Fenced, LostPlace, DeliveryFailed, UnreadableState, KafkaException)
+ENDS_PROCESS = (Fenced, LostPlace, DeliveryFailed, UnreadableState, KafkaException, HistoryFault)
 """What ends a worker with one clear line: starting again recovers from what is durable."""
 
 
@@ -54,6 +57,7 @@ class Assignment:
         new_consumer: Callable[[], Consumer],
         watchdog: Watchdog,
         clock: ClockWatch,
+        history: History,
         settings: EvaluatorSettings,
         *,
         worker: str,
@@ -64,6 +68,7 @@ class Assignment:
         self._producer, self._catalog, self._redis, self._new_consumer = producer, catalog, redis, new_consumer
         self._watchdog, self._clock, self._settings, self._worker = watchdog, clock, settings, worker
         self._log_epoch, self._end = log_epoch, end
+        self._history, self.backfills = history, Backfills(history)
         self._holdings: dict[int, Holding] = {}
         self._pool = ThreadPoolExecutor(RECOVERIES_AT_ONCE, "recovery")
         self._recoveries = asyncio.Semaphore(RECOVERIES_AT_ONCE)
@@ -152,7 +157,8 @@ class Assignment:
         metrics.PARTITIONS.set(0)
 
     def close(self) -> None:
-        """End the recovery threads."""
+        """End the threads."""
+        self.backfills.close()
         self._pool.shutdown(cancel_futures=True)
 
     async def _set_up(self, holding: Holding) -> None:
@@ -167,12 +173,12 @@ class Assignment:
         report = functools.partial(self._report, holding)
         ceiling = DeadLetterCeiling(self._settings.unusable_in_a_row)
         step = Step(table, self._settings.partitions)
-        owner = Owner(table, step, changes, publisher, report, self._clock, ceiling)
+        owner = Owner(table, step, changes, publisher, report, self._clock, ceiling, self.backfills)
         holding.tasks.append(self._guarded(holding, publisher.run()))
         await holding.hand_commands(owner)
         working = self._guarded(holding, owner.run())
         holding.tasks.append(working)
-        await self._catch_up(owner, recovery.committed)
+        await self._catch_up(owner, recovery)
         holding.open(owner)
         holding.tasks.append(self._guarded(holding, Answering(self._redis, owner).run()))
         self._watchdog.disarm(_part(partition))
@@ -199,6 +205,7 @@ class Assignment:
             (epoch, now_us),
             self._log_epoch,
             lambda: self._watchdog.beat(part),
+            self._history.next_offset,
             accept_lost=self._settings.accept_lost_events,
         )
         try:
@@ -206,21 +213,28 @@ class Assignment:
         finally:
             loop.run_in_executor(None, consumer.close)
 
-    async def _catch_up(self, owner: Owner, committed: int) -> None:
-        """Read what the group has committed and the state lacks: the group reads on from its committed offset only."""
-        table = owner.table
+    async def _catch_up(self, owner: Owner, recovery: Recovery) -> None:
+        """Read what the state lacks and the group does not read again; from history what the log has no more."""
+        table, end = owner.table, recovery.read_until
         start = table.record.flushed_through
-        if start >= committed:
+        if start >= end:
             return
-        log.warning("partition %d: events %d to %d are read again", table.partition, start, committed)
+        log.warning("partition %d: events %d to %d are read again", table.partition, start, end)
         loop, consumer = asyncio.get_running_loop(), self._new_consumer()
-        batches = read_log(consumer, table.partition, start, committed)
+        batches = self._batches_of(consumer, table.partition, start, recovery.log_start, end)
         try:
             while (batch := await loop.run_in_executor(self._pool, next, batches, None)) is not None:
                 self._watchdog.beat(_part(table.partition))
                 await owner.deliver(batch, _nothing)
         finally:
             loop.run_in_executor(None, consumer.close)
+
+    def _batches_of(
+        self, consumer: Consumer, partition: int, start: int, log_start: int, end: int
+    ) -> Iterator[RecordBatch]:
+        if start < log_start:
+            yield from self._history.replay(partition, start, log_start)
+        yield from read_log(consumer, partition, max(start, log_start), end)
 
     def _guarded(self, holding: Holding, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         async def run() -> None:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from services.evaluator.backfill import Backfills
 from services.evaluator.changelog import ChangelogWriter
 from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.dead_letter_ceiling import DeadLetterCeiling
+from services.evaluator.merging import Merging
 from services.evaluator.publisher import Publisher
 from services.evaluator.records import RecordBatch
 from services.evaluator.state_table import StateTable
@@ -64,6 +66,7 @@ class Owner:
         report: Callable[[Progress], None],
         clock: ClockWatch,
         ceiling: DeadLetterCeiling,
+        backfills: Backfills,
     ) -> None:
         self.table = table
         self.stopped: str | None = None
@@ -78,6 +81,7 @@ class Owner:
         self._written_at_us = 0
         self._read_through = table.record.flushed_through
         self._work = asyncio.Event()
+        self._merging = Merging(table, step, self._wishes, changelog, backfills, self._work)
         self._resting = False
         self._rested = asyncio.Event()
 
@@ -127,6 +131,7 @@ class Owner:
         Nothing may be written after the partition was given away: its next owner would take us for a zombie.
         """
         self._resting = True
+        self._merging.close()
         self._room.set()
         self._work.set()
         await self._rested.wait()
@@ -141,6 +146,14 @@ class Owner:
 
     async def run(self) -> None:
         """Work until told to rest. Raises Fenced, DeliveryFailed, LostPlace: the process must end."""
+        try:
+            await self._work_on()
+        finally:
+            self._merging.close()  # whatever ends the work: nobody must wait for room in it
+        self._rested.set()
+
+    async def _work_on(self) -> None:
+        self._merging.ask()  # for what an earlier owner left to do
         while not self._resting:
             await self._work.wait()
             self._work.clear()
@@ -151,19 +164,22 @@ class Owner:
                 await self._fold(batch, done)
             await self._end_rebuild()
             await self._let_time_pass()
+            await self._merging.take(self.flush)
             await self._walk()
-            if self._commands or self._batches or self._wishes.walking or self._someone_is_due():
+            if self._commands or self._batches or self._is_busy():
                 self._work.set()
                 await asyncio.sleep(0)  # a turn for the others
-        self._rested.set()
 
     async def _take_commands(self) -> None:
         if not self._commands:
             return
-        taken = [self._wishes.take(self._commands.popleft()) for _ in range(len(self._commands))]
+        batch = self._commands[0].outbox_id
+        taken = [self._wishes.take(self._commands.popleft(), batch) for _ in range(len(self._commands))]
         if any(taken):
             self.table.compile()
-            await self.flush()  # the cutover is durable before any event is folded under the new plan
+            # the cutover is durable before any event is folded under the new plan, and before history is asked
+            await self.flush()
+        self._merging.ask()
         self._wishes.report_ready()
 
     async def _fold(self, batch: RecordBatch, done: Callable[[], None]) -> None:
@@ -247,8 +263,9 @@ class Owner:
             self._written_at_us = horizon.now_us
             await self._publisher.publish(out, [], _swept if out.users else _nothing)
 
-    def _someone_is_due(self) -> bool:
-        return self.table.first_wake() <= self.table.record.clock
+    def _is_busy(self) -> bool:
+        someone_is_due = self.table.first_wake() <= self.table.record.clock
+        return someone_is_due or self._wishes.walking or self._merging.is_waiting
 
     async def _walk(self) -> None:
         if not self._wishes.walking:

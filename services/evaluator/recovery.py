@@ -46,13 +46,15 @@ class Log(NamedTuple):
 class Recovery(NamedTuple):
     """A partition's state as of our claim.
 
-    unpublished: the keys of users to publish again. committed: where the group goes on reading. state_was_lost:
+    unpublished: the keys of users to publish again. read_until: what lies below it and is not in the state must be read
+    again, because the group reads on from there. log_start: what lies below it is in history only. state_was_lost:
     nothing was ever flushed to this changelog.
     """
 
     table: StateTable
     unpublished: list[bytes]
-    committed: int
+    read_until: int
+    log_start: int
     state_was_lost: bool
 
 
@@ -62,12 +64,14 @@ def recovered(
     claim: tuple[int, int],
     topic_id: str,
     on_progress: Callable[[], None],
+    archived: Callable[[int], int],
     *,
     accept_lost: bool,
 ) -> Recovery:
     """The state of a partition that `claim` (epoch, instant in microseconds) took. Blocks.
 
-    Raises Refused, UnreadableState, KafkaException.
+    `archived`: of a partition, the offset that history reaches; asked when the log does not reach back far enough.
+    Raises Refused, UnreadableState, KafkaException, HistoryUnavailable.
     """
     epoch, now_us = claim
     start, _ = consumer.get_watermark_offsets(TopicPartition(CHANGELOG, partition), _ANSWER_S)
@@ -85,8 +89,10 @@ def recovered(
         # Nothing was ever flushed: a new installation, or the changelog is lost and the log must tell it anew.
         table.record.rebuild_until = log.end
         table.record.generation = now_us // 1_000_000 if log.end else 0
-    _begin_where_the_log_does(table, log, accept_lost=accept_lost)
-    return Recovery(table, table.after_recovery(epoch, topic_id), log.committed, lost)
+    if table.record.flushed_through < log.start and archived(partition) < log.start:
+        _begin_where_the_log_does(table, log, accept_lost=accept_lost)
+    read_until = max(log.committed, log.start)
+    return Recovery(table, table.after_recovery(epoch, topic_id), read_until, log.start, lost)
 
 
 def read_log(consumer: Consumer, partition: int, start: int, end: int) -> Iterator[RecordBatch]:
@@ -137,12 +143,10 @@ def _refuse_another_log(table: StateTable, log: Log) -> None:
 
 def _begin_where_the_log_does(table: StateTable, log: Log, *, accept_lost: bool) -> None:
     record = table.record
-    if record.flushed_through >= log.start:
-        return
     if not accept_lost:
         raise Refused(
             f"{EVENTS} partition {table.partition}: events from offset {record.flushed_through} on are needed, the "
-            f"log begins at {log.start}: the ones before were deleted and are not in the state; to go on without "
-            f"them, start with {ACCEPT_KEY}=true"
+            f"log begins at {log.start}: the ones before were deleted, and are in neither state nor history; to go on "
+            f"without them, start with {ACCEPT_KEY}=true"
         )
     record.flushed_through = log.start

@@ -4,7 +4,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from shared.runtime.crash_points import CRASH_AT_PATTERN
-from shared.runtime.settings import CommonSettings, Port, Seconds
+from shared.runtime.settings import CommonSettings, History, Port, Seconds
 
 
 class EvaluatorSettings(CommonSettings):
@@ -13,6 +13,7 @@ class EvaluatorSettings(CommonSettings):
     model_config = SettingsConfigDict(env_prefix="SHOAL_EVALUATOR_", extra="forbid", frozen=True)
 
     redis_url: str
+    history: History
     host: str = "127.0.0.1"
     port: Port = 8001
     """Of /livez, /readyz and /metrics."""
@@ -30,6 +31,8 @@ class EvaluatorSettings(CommonSettings):
     """So far the clocks of this machine and of the brokers may be apart; beyond, time-driven work stops."""
     accept_lost_events: bool = False
     """Go on although events that the state lacks are no longer in the log: they count nowhere."""
+    history_memory_mb: int = Field(default=500, ge=100)
+    """Limit of what reading the history for new segments may use, in 10^6 bytes; beyond, it uses temporary files."""
     crash_at: str = Field(default="", pattern=CRASH_AT_PATTERN)
     """For tests only: the process kills itself at this place."""
     group: str = Field(default="shoal-evaluator", min_length=1)

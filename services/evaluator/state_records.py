@@ -7,8 +7,15 @@ from typing import Any
 
 import msgspec
 
-SCHEMA_VERSION = 2
-"""2: memberships say whether every event must ask for them anew; where a record is older, everybody is asked once."""
+from shared.domain.compiled_segment import slot_key
+
+SCHEMA_VERSION = 3
+"""2: memberships say whether every event must ask for them anew; where a record is older, everybody is asked once.
+3: versions say what they lack of history; older ones counted live events only, and lack all of it.
+"""
+
+EVERYTHING = "*"
+"""In place of content hashes: all aggregates of a version."""
 
 CLAIM_KEY = b"\0claim"
 PARTITION_KEY = b"\0partition"
@@ -47,15 +54,20 @@ class PartitionRecord(msgspec.Struct, array_like=True):
 
 
 class PlanVersion(msgspec.Struct, array_like=True, frozen=True):
-    """One version of a segment in this partition; it counts events at or after the offset `cutover`.
+    """One version of a segment in this partition; live events count for it from the offset `cutover` on.
 
-    inherited: by content hash, the aggregates that were gathered already when it came, and since when.
+    What lies before the cutover is merged from history. inherited: by content hash, the aggregates that were gathered
+    already when it came, and the keys of their slots. lacking: content hashes of those that history must still give,
+    or EVERYTHING; none, and the version is complete. wish: the number of the first of the wishes taken together with
+    the one that brought it.
     """
 
     version: int
     definition: dict[str, Any]
     cutover: int
-    inherited: dict[str, int] = {}
+    inherited: dict[str, str] = {}
+    lacking: tuple[str, ...] = ()
+    wish: int = 0
 
 
 class SegmentRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -74,6 +86,14 @@ class SegmentRecord(msgspec.Struct, array_like=True, frozen=True):
     deleted: bool
     reconciled: bool
 
+    @property
+    def versions(self) -> list[PlanVersion]:
+        """Those that are followed."""
+        return [version for version in (self.serving, self.computing) if version is not None]
+
+
+_WITH_HISTORY = 3
+
 
 class UserHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The first fields of a user state, all that recovery must look at."""
@@ -88,8 +108,24 @@ class UserHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
 encode = msgspec.msgpack.Encoder().encode
 decode_claim = msgspec.msgpack.Decoder(Claim).decode
 decode_partition = msgspec.msgpack.Decoder(PartitionRecord).decode
-decode_segment = msgspec.msgpack.Decoder(SegmentRecord).decode
+_decode_any_segment = msgspec.msgpack.Decoder(list[Any]).decode
 decode_head = msgspec.msgpack.Decoder(UserHead).decode
+
+
+def decode_segment(value: bytes) -> SegmentRecord:
+    """A segment's record, of whatever schema. Raises msgspec.MsgspecError when it is none of ours."""
+    fields = _decode_any_segment(value)
+    if fields and type(fields[0]) is int and fields[0] < _WITH_HISTORY:
+        fields[5:7] = [None if version is None else _without_history(*version) for version in fields[5:7]]
+    return msgspec.convert(fields, SegmentRecord)
+
+
+def _without_history(
+    version: int, definition: dict[str, Any], cutover: int, inherited: dict[str, int] | None = None
+) -> list[Any]:
+    """The fields of a version that counted live events only; of what it inherited it knew since when it counts."""
+    keys = {content: slot_key(content, since) for content, since in (inherited or {}).items()}
+    return [version, definition, cutover, keys, [EVERYTHING] if cutover else []]
 
 
 def segment_key(segment_id: int) -> bytes:

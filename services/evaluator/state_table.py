@@ -3,15 +3,25 @@
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-from services.evaluator.state_records import PartitionRecord, PlanVersion, SegmentRecord, UserHead, segment_id_of
+import msgspec
+
+from services.evaluator.state_records import (
+    EVERYTHING,
+    PartitionRecord,
+    PlanVersion,
+    SegmentRecord,
+    UserHead,
+    segment_id_of,
+)
 from services.evaluator.user import User
 from shared.contracts.keys import split_user_key
 from shared.contracts.topics import CHANGELOG_MAX_BYTES
+from shared.domain.aggregate import by_aggregate
 from shared.domain.bucket import ALWAYS_EXACT
 from shared.domain.compiled_segment import Activation
-from shared.domain.condition import Definition
+from shared.domain.condition import Definition, gathering
 from shared.domain.definition import parse_definition
-from shared.domain.plan import Plan, compile_plan
+from shared.domain.plan import Plan, SlotPlan, compile_plan
 from shared.domain.user_state import NEVER, UserState, decode_state
 
 STATE_MAX_BYTES = CHANGELOG_MAX_BYTES - 65_536
@@ -49,6 +59,7 @@ class StateTable:
         self.pub = 0
         self._wakes: list[tuple[int, bytes]] = []
         self._uncompiled: set[int] = set()
+        self._incomplete: dict[int, set[str]] = {}
         self._definitions: dict[tuple[int, int], Definition] = {}
 
     # --- users -----------------------------------------------------------------------------------------------
@@ -144,9 +155,8 @@ class StateTable:
 
     def put_segment(self, record: SegmentRecord) -> None:
         """Follow a segment as this record says, once `compile` is called. Raises InvalidDefinition."""
-        for version in (record.serving, record.computing):
-            if version is not None:
-                self._definition(record.segment_id, version)
+        for version in record.versions:
+            self._definition(record.segment_id, version)
         self.segments[record.segment_id] = record
         self._uncompiled.add(record.tenant)
 
@@ -154,6 +164,7 @@ class StateTable:
         """Compile the plans of the tenants whose segments changed."""
         for tenant in self._uncompiled:
             self.plans[tenant] = compile_plan(self._activations(tenant))
+            self._incomplete.pop(tenant, None)
         self._uncompiled.clear()
 
     def serving(self, tenant: int, segment_id: int) -> Activation | None:
@@ -163,10 +174,53 @@ class StateTable:
             return None
         return self._activation(segment_id, record.serving, serving=True)
 
-    def gathered(self, tenant: int, segment_id: int, version: PlanVersion) -> dict[str, int]:
-        """What a new version finds gathered, as `Plan.gathered`. Raises InvalidDefinition."""
+    def planned(self, tenant: int, segment_id: int, version: PlanVersion) -> PlanVersion:
+        """A new version with the slots it shares, and what it lacks of history. Raises InvalidDefinition."""
+        definition, incomplete = self._definition(segment_id, version), self.incomplete(tenant)
+        if not version.cutover:
+            return version  # nothing lies before it
         plan = self.plans.get(tenant)
-        return {} if plan is None else plan.gathered(self._definition(segment_id, version))
+
+        def is_good(slot: SlotPlan) -> bool:
+            return slot.key not in incomplete or slot.since == version.cutover
+
+        inherited = {} if plan is None else plan.gathered(definition, is_good)
+        wanted = (aggregate.content_hash() for aggregate in by_aggregate(gathering(definition)))
+        lacking = tuple(each for each in wanted if each not in inherited or inherited[each] in incomplete)
+        return msgspec.structs.replace(version, inherited=inherited, lacking=lacking)
+
+    def lacking(self, segment_id: int, version: PlanVersion) -> list[SlotPlan]:
+        """The slots of a version in the current plan to which history must still be merged."""
+        if not version.lacking:
+            return []
+        tenant = self.segments[segment_id].tenant
+        activation = self._activation(segment_id, version, serving=False)
+        aggregates = by_aggregate(gathering(activation.definition))
+        if EVERYTHING not in version.lacking:
+            aggregates = {each: found for each, found in aggregates.items() if each.content_hash() in version.lacking}
+        slots = self.plans[tenant].slots
+        return [slots[key] for key in map(activation.slot_for, aggregates) if key in slots]
+
+    def incomplete(self, tenant: int) -> set[str]:
+        """The keys of the tenant's slots, in the current plan, that lack what history knows."""
+        keys = self._incomplete.get(tenant)
+        if keys is None:
+            keys = self._incomplete[tenant] = {
+                slot.key
+                for record in self.segments.values()
+                if record.tenant == tenant
+                for version in record.versions
+                for slot in self.lacking(record.segment_id, version)
+            }
+        return keys
+
+    def complete(self, segment_id: int, version: PlanVersion) -> SegmentRecord:
+        """Note that a version lacks nothing any more; the record to write."""
+        record, whole = self.segments[segment_id], msgspec.structs.replace(version, lacking=())
+        serving, computing = (whole if each == version else each for each in (record.serving, record.computing))
+        record = self.segments[segment_id] = msgspec.structs.replace(record, serving=serving, computing=computing)
+        self._incomplete.pop(record.tenant, None)
+        return record
 
     def _activations(self, tenant: int) -> Iterator[Activation]:
         for record in self.segments.values():
@@ -178,7 +232,9 @@ class StateTable:
 
     def _activation(self, segment_id: int, version: PlanVersion, *, serving: bool) -> Activation:
         definition = self._definition(segment_id, version)
-        return Activation(segment_id, version.version, definition, version.cutover, serving, version.inherited)
+        return Activation(
+            segment_id, version.version, definition, version.cutover, serving, version.inherited, version.wish
+        )
 
     def _definition(self, segment_id: int, version: PlanVersion) -> Definition:
         parsed = self._definitions.get((segment_id, version.version))

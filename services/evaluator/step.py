@@ -10,13 +10,13 @@ from services.evaluator.state_table import StateTable
 from services.evaluator.transition import Outcome, advance, settle, withdraw
 from services.evaluator.user import User
 from shared.contracts.event import EventMessage, decode_event, to_event
-from shared.contracts.keys import checked_key, wrong_key
+from shared.contracts.keys import checked_key, user_key, wrong_key
 from shared.domain.compiled_segment import CompiledSegment
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
 from shared.domain.fold import MAX_EVENT_IDS, fold, fold_and_watch, is_repeat
 from shared.domain.plan import EventPlan, Plan
-from shared.domain.user_state import UserState
+from shared.domain.user_state import Slots, UserState
 
 EVALUATIONS_AT_ONCE = 4
 """A user with more events than this among the records taken in together, and more numbers in its lists than LONG, is
@@ -92,7 +92,25 @@ class Step:
             stale = user.state.slots.keys() - plan.slots.keys()
             for slot in stale:
                 del user.state.slots[slot]
+        if user.state.merged:
+            incomplete = table.incomplete(user.tenant)
+            user.state.merged = tuple(key for key in user.state.merged if key in incomplete)
         table.dirty[key] = None
+
+    def merge(self, tenant: int, user_id: str, found: Slots) -> None:
+        """Add what history knows of one user to what the user's slots gathered live, each slot once."""
+        table, key = self._table, user_key(tenant, user_id)
+        plan, incomplete = table.plans[tenant], table.incomplete(tenant)
+        user = table.user(key) or table.add_user(key, tenant, user_id)
+        state = user.state
+        missing = [slot for slot in found if slot in incomplete and slot not in state.merged]
+        for slot in missing:
+            live = state.slots.get(slot)
+            state.slots[slot] = plan.slots[slot].verbs.merge(found[slot], live) if live else found[slot]
+        if missing:
+            state.merged += tuple(missing)
+            user.awake_in = None  # what it has come to may be more now
+            table.dirty[key] = None
 
     def _fold_event(self, out: Outcome, user: User, event: Event, as_of: int) -> None:
         state, table = user.state, self._table

@@ -77,6 +77,7 @@ class User:
                     self._memberships,
                     state.event_ids,
                     state.unsent,
+                    state.merged,
                 )
             )
         except OverflowError:  # integers of more than 64 bits

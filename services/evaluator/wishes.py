@@ -42,19 +42,23 @@ class Wishes:
         self._table, self._changelog, self._report = table, changelog, report
         self._walks: list[Walk] = []
         self._ready: list[Progress] = []
+        self._lacking = [(n, version) for n, record in table.segments.items() for version in record.versions]
         for record in table.segments.values():  # walks that an earlier owner, or version of us, left to do
             if not record.reconciled or record.schema_version < SCHEMA_VERSION:
                 self._begin_walk(record)
 
     # --- commands --------------------------------------------------------------------------------------------
 
-    def take(self, command: Command) -> bool:
-        """Follow the command; whether something must be made durable before `report_ready` tells the api."""
+    def take(self, command: Command, batch: int) -> bool:
+        """Follow the command; whether something must be made durable before `report_ready` tells the api.
+
+        `batch`: the number of the first of the commands that are taken together.
+        """
         known = self._table.segments.get(command.segment_id)
         if known is not None and command.outbox_id <= known.outbox_id:
             self._repeat_report(known, command)
             return False
-        record = self._record(command, known)
+        record = self._record(command, known, batch)
         try:
             self._table.put_segment(record)
         except InvalidDefinition as error:
@@ -62,6 +66,7 @@ class Wishes:
             self._ready.append(self._progress(record, "failed", error=str(error)))
             return True
         self._changelog.put_segment(record)
+        self._lacking += [(record.segment_id, version) for version in record.versions]
         self._await_report(record)
         if not record.reconciled:
             self._begin_walk(record)
@@ -72,6 +77,34 @@ class Wishes:
         for progress in self._ready:
             self._report(progress)
         self._ready = []
+
+    # --- history -----------------------------------------------------------------------------------------------
+
+    def take_lacking(self) -> list[tuple[int, PlanVersion]]:
+        """The versions, with their segments, for which history must be asked; each is given out once.
+
+        What they lack is known once their plan is compiled, and may be asked for once their cutover is durable.
+        """
+        taken, self._lacking = self._lacking, []
+        return [(segment_id, version) for segment_id, version in taken if self.lacks(segment_id, version)]
+
+    def lacks(self, segment_id: int, version: PlanVersion) -> bool:
+        """Whether this version is followed and waits for what history knows."""
+        record = self._table.segments.get(segment_id)
+        return bool(version.lacking) and record is not None and version in record.versions
+
+    def complete(self, segment_id: int, version: PlanVersion) -> None:
+        """Every user has what history knows, durably; to be followed by a flush and `report_ready`."""
+        record = self._table.complete(segment_id, version)
+        if record.serving is not None and record.serving.version == version.version:
+            record = self._table.segments[segment_id] = msgspec.structs.replace(record, reconciled=False)
+            self._begin_walk(record)  # it was asked before it had everything
+        self._changelog.put_segment(record)
+        self._await_report(record)
+
+    def fail(self, segment_id: int, reason: str) -> None:
+        """History cannot be merged: the api ends the compute, and wishes for what served before."""
+        self._report(self._progress(self._table.segments[segment_id], "failed", error=reason))
 
     # --- walks -----------------------------------------------------------------------------------------------
 
@@ -104,7 +137,9 @@ class Wishes:
     def report_switched(self) -> None:
         """Tell the api that the walk is done and durable."""
         for segment_id in sorted(self._walks.pop(0).segment_ids):
-            self._report(self._progress(self._table.segments[segment_id], "switched"))
+            record = self._table.segments[segment_id]
+            if not any(version.lacking for version in record.versions):
+                self._report(self._progress(record, "switched"))
 
     def _begin_walk(self, record: SegmentRecord) -> None:
         for walk in self._walks:
@@ -118,9 +153,18 @@ class Wishes:
 
     # --- records ---------------------------------------------------------------------------------------------
 
-    def _record(self, command: Command, known: SegmentRecord | None) -> SegmentRecord:
-        serving, computing = (self._version(command, wish, known) for wish in (command.serving, command.computing))
-        unchanged = known is not None and known.reconciled and computing is not None and serving == known.serving
+    def _record(self, command: Command, known: SegmentRecord | None, batch: int) -> SegmentRecord:
+        serving, computing = (
+            self._version(command, wish, known, batch) for wish in (command.serving, command.computing)
+        )
+        unchanged = (
+            known is not None
+            and known.reconciled
+            and computing is not None
+            and serving == known.serving
+            # what another one gathered in vain is taken out of every user
+            and known.computing in (None, computing)
+        )
         return SegmentRecord(
             schema_version=SCHEMA_VERSION,
             epoch=self._table.record.epoch,
@@ -134,17 +178,18 @@ class Wishes:
             reconciled=unchanged or (known is None and serving is None),
         )
 
-    def _version(self, command: Command, wish: VersionWish | None, known: SegmentRecord | None) -> PlanVersion | None:
+    def _version(
+        self, command: Command, wish: VersionWish | None, known: SegmentRecord | None, batch: int
+    ) -> PlanVersion | None:
         """The version with its cutover: the one it has, or the next offset to fold."""
         if wish is None:
             return None
-        for version in (known.serving, known.computing) if known is not None else ():
-            if version is not None and version.version == wish.version:
+        for version in known.versions if known is not None else ():
+            if version.version == wish.version:
                 return version
-        version = PlanVersion(wish.version, wish.definition, self._table.next_offset)
+        version = PlanVersion(wish.version, wish.definition, self._table.next_offset, wish=batch)
         with suppress(InvalidDefinition):  # `put_segment` refuses it
-            gathered = self._table.gathered(command.tenant, command.segment_id, version)
-            version = msgspec.structs.replace(version, inherited=gathered)
+            version = self._table.planned(command.tenant, command.segment_id, version)
         return version
 
     def _repeat_report(self, known: SegmentRecord, command: Command) -> None:
@@ -154,6 +199,8 @@ class Wishes:
 
     def _await_report(self, record: SegmentRecord) -> None:
         """Report what needs no walk, once it is durable."""
+        if any(version.lacking for version in record.versions):
+            return
         if record.computing is not None:
             self._ready.append(self._progress(record, "ready"))
         elif record.reconciled:

@@ -1,5 +1,6 @@
-"""The exporter: reads export requests, answers each on `progress`, and says how it is.
+"""The exporter: archives events, reads export requests, answers each on `progress`, and says how it is.
 
+The archiver and the upkeep of the history are threads (`services/exporter/archiver.py`); the rest is about requests.
 Order of a batch: read -> answer -> acknowledged by Kafka -> commit. A crash before the commit repeats answers, which
 their reader drops by (kind, id, outbox_id, partition, status).
 """
@@ -13,9 +14,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from confluent_kafka import Producer
 
+from services.exporter.archiver import Archiver
+from services.exporter.background import Background
 from services.exporter.delivery import DELIVERY_TIMEOUT_MS, Delivery, NotDelivered
 from services.exporter.requests import Record, answer
 from services.exporter.settings import ExporterSettings
+from services.exporter.upkeep_loop import UpkeepLoop
 from shared.contracts.topics import DEAD_LETTERS, DEAD_LETTERS_MAX_BYTES, EXPORT_REQUESTS, PROGRESS, declare
 from shared.runtime import metrics
 from shared.runtime.health import HealthServer
@@ -31,6 +35,9 @@ _PROBE_EVERY_S = 2
 _PROBE_TIMEOUT_S = 3
 _RETRY_AFTER_S = 1
 _LOOP = "the loop over export requests"
+_ARCHIVER = "the archiver"
+_STORAGE_PATIENCE_S = 120
+"""The archiver waits for storage, whose own limits end a wait well before."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +52,12 @@ class Exporter(ConsumerRebalanceListener):  # type: ignore[misc] # no type infor
             "assignment": "not joined yet",
             "delivery": None,
         }
-        self.health = HealthServer(settings.host, settings.port, lambda: self._parts, metrics.EXPORTER)
+        self._archiver = Archiver(settings, lambda: watchdog.beat(_ARCHIVER))
+        self._upkeep = UpkeepLoop(settings, lambda: self._archiver.owns_first)
+        self.health = HealthServer(settings.host, settings.port, self._state, metrics.EXPORTER)
+
+    def _state(self) -> dict[str, str | None]:
+        return self._parts | {"history": self._archiver.fault}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set.
@@ -59,9 +71,21 @@ class Exporter(ConsumerRebalanceListener):  # type: ignore[misc] # no type infor
         try:
             servers, partitions = self._settings.kafka_bootstrap_servers, self._settings.partitions
             await asyncio.to_thread(ensure_topics, servers, declare(partitions), self._settings.replication_factor)
-            await self._consume(stop)
+            await self._work(stop)
         finally:
             await self.health.stop()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        """Archive and answer; a defect of either ends both."""
+        background = Background(stop.set)
+        self._watchdog.arm(_ARCHIVER, max(self._settings.standstill_s, _STORAGE_PATIENCE_S))
+        background.start("archiver", self._archiver.run)
+        background.start("upkeep", self._upkeep.run)
+        try:
+            await self._consume(stop)
+        finally:
+            self._upkeep.stop()
+            await background.stop()
 
     async def _consume(self, stop: asyncio.Event) -> None:
         consumer = AIOKafkaConsumer(
@@ -70,6 +94,8 @@ class Exporter(ConsumerRebalanceListener):  # type: ignore[misc] # no type infor
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            session_timeout_ms=round(self._settings.session_timeout_s * 1000),
+            heartbeat_interval_ms=round(self._settings.session_timeout_s * 300),
         )
         consumer.subscribe([EXPORT_REQUESTS], listener=self)
         probe = None

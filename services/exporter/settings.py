@@ -1,8 +1,10 @@
 """What the exporter can be told by its environment."""
 
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.runtime.settings import CommonSettings, Port, Seconds
+from shared.runtime.crash_points import CRASH_AT_PATTERN
+from shared.runtime.settings import CommonSettings, History, Port, Seconds
 
 
 class ExporterSettings(CommonSettings):
@@ -10,8 +12,20 @@ class ExporterSettings(CommonSettings):
 
     model_config = SettingsConfigDict(env_prefix="SHOAL_EXPORTER_", extra="forbid", frozen=True)
 
+    history: History
     host: str = "127.0.0.1"
     """Where /livez, /readyz and /metrics are served."""
     port: Port = 8002
     standstill_s: Seconds = 60
-    """The process ends itself when its loop over requests has not moved for so long."""
+    """The process ends itself when its loop over requests, or the archiver, has not moved for so long."""
+    archive_interval_s: Seconds = 2
+    """An event is in the history at the latest so long after it was read; each time is a commit and up to two files."""
+    archive_group: str = Field(default="shoal-archiver", min_length=1)
+    """Consumer group of the exporters that share the partitions of `events`."""
+    session_timeout_s: Seconds = 10
+    """The broker gives the partitions of a silent exporter to another after so long; at least the broker's
+    `group.min.session.timeout.ms` (6 s by default)."""
+    accept_lost_events: bool = False
+    """Go on although events that are not archived are no longer in the log: the history will lack them."""
+    crash_at: str = Field(default="", pattern=CRASH_AT_PATTERN)
+    """For tests only: the process kills itself at this place."""

@@ -26,9 +26,9 @@ Answer = TypeVar("Answer")
 class Activation(msgspec.Struct, frozen=True):
     """One version of a segment that is followed.
 
-    since: its cutover offset; events below it are not folded into its slots. serving: its answer counts; otherwise it
-    gathers state silently. inherited: by content hash, the aggregates that were gathered already, and since when: their
-    slots are shared.
+    since: its cutover offset; live events below it are not folded into its slots. serving: its answer counts; otherwise
+    it gathers state silently. inherited: by content hash, the keys of slots that are shared with others. wish: the
+    number of the wish that brought it; it keeps slots apart that begin at the same offset.
     """
 
     segment_id: int
@@ -36,16 +36,17 @@ class Activation(msgspec.Struct, frozen=True):
     definition: Definition
     since: int
     serving: bool
-    inherited: dict[str, int] = {}
-
-    def since_of(self, aggregate: Aggregate) -> int:
-        """The first offset that counts for an aggregate."""
-        return self.inherited.get(aggregate.content_hash(), self.since) if self.inherited else self.since
+    inherited: dict[str, str] = {}
+    wish: int = 0
 
     def slot_of(self, condition: Gathering) -> str:
         """The key of the slot that a condition looks at."""
-        aggregate = aggregate_of(condition)
-        return slot_key(aggregate, self.since_of(aggregate))
+        return self.slot_for(aggregate_of(condition))
+
+    def slot_for(self, aggregate: Aggregate) -> str:
+        """The key of the slot that an aggregate lies in."""
+        content = aggregate.content_hash()
+        return self.inherited.get(content) or slot_key(content, self.since, self.wish)
 
 
 class CompiledSegment(NamedTuple):
@@ -65,9 +66,18 @@ class CompiledSegment(NamedTuple):
     refers_to: frozenset[int] = frozenset()
 
 
-def slot_key(aggregate: Aggregate, since: int) -> str:
-    """The key of a slot in a user's state."""
-    return f"{aggregate.content_hash()}@{since}"
+def slot_key(content: str, since: int, wish: int = 0) -> str:
+    """The key of a slot in a user's state; `content`: the hash of its aggregate.
+
+    Where events lie before `since`, `wish` tells it from the slot of another wish that came at the same offset: theirs
+    may have been merged with a history that kept less.
+    """
+    return f"{content}@{since}.{wish}" if since and wish else f"{content}@{since}"
+
+
+def slot_since(key: str) -> int:
+    """The first offset that a slot counts live."""
+    return int(key.partition("@")[2].partition(".")[0])
 
 
 def compile_segments(serving: Iterable[Activation]) -> dict[int, CompiledSegment]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from shared.domain.aggregate import Aggregate, Verbs, by_aggregate, count_verbs, filtered, newest_verbs, totals_verbs
 from shared.domain.bucket import LIMIT
 from shared.domain.comparison import newest_needed
-from shared.domain.compiled_segment import Activation, CompiledSegment, compile_segments, slot_key
+from shared.domain.compiled_segment import Activation, CompiledSegment, compile_segments, slot_since
 from shared.domain.condition import (
     PROPERTIES_EVENT,
     Definition,
@@ -113,15 +113,17 @@ class Plan(NamedTuple):
     slots: dict[str, SlotPlan]
     other: EventPlan = EventPlan()
 
-    def gathered(self, definition: Definition) -> dict[str, int]:
-        """By content hash the aggregates of a definition that are gathered already as it needs them, and since when."""
-        wanted, found = by_aggregate(gathering(definition)), dict[str, int]()
-        for slot in self.slots.values():
+    def gathered(self, definition: Definition, among: Callable[[SlotPlan], bool] = lambda _: True) -> dict[str, str]:
+        """By content hash the aggregates of a definition that some slot gathers as it needs them, and its key: of the
+        oldest of those that `among` holds of.
+        """
+        wanted, found = by_aggregate(gathering(definition)), dict[str, SlotPlan]()
+        for slot in filter(among, self.slots.values()):
             conditions = wanted.get(slot.aggregate)
             if conditions and all(map(slot.suffices, conditions)):
                 content = slot.aggregate.content_hash()
-                found[content] = min(slot.since, found.get(content, slot.since))
-        return found
+                found[content] = min(slot, found.get(content, slot), key=lambda each: each.since)
+        return {content: slot.key for content, slot in found.items()}
 
     def awake(self, slots: Slots, as_of: int) -> set[int]:
         """The segments that require something to which the user has come: for the others it is all that matters."""
@@ -136,13 +138,13 @@ class Plan(NamedTuple):
 def compile_plan(activations: Iterable[Activation]) -> Plan:
     """The plan of one tenant in one partition. At most one activation of a segment may serve."""
     followed = list(activations)
-    sharing: dict[tuple[Aggregate, int], list[Gathering]] = defaultdict(list)
+    sharing: dict[tuple[str, Aggregate], list[Gathering]] = defaultdict(list)
     for activation in followed:
         for aggregate, conditions in by_aggregate(gathering(activation.definition)).items():
-            sharing[aggregate, activation.since_of(aggregate)] += conditions
+            sharing[activation.slot_for(aggregate), aggregate] += conditions
     segments = compile_segments([activation for activation in followed if activation.serving])
     watched = _watched(segments, requirements({a.segment_id: a.definition for a in followed if a.serving}))
-    slots = [_slot(aggregate, since, conditions, watched) for (aggregate, since), conditions in sharing.items()]
+    slots = [_slot(key, aggregate, conditions, watched) for (key, aggregate), conditions in sharing.items()]
 
     def event_plan(event_type: str | None) -> EventPlan:
         own = tuple(slot for slot in slots if slot.event_types.has(event_type))
@@ -176,12 +178,11 @@ def _watched(
 
 
 def _slot(
+    key: str,
     aggregate: Aggregate,
-    since: int,
     conditions: list[Gathering],
     watched: Mapping[str, list[tuple[Gathering, Watcher]]],
 ) -> SlotPlan:
-    key = slot_key(aggregate, since)
     watchers = watched.get(key, [])
     counted = (c for c in conditions if isinstance(c, EventCount | Monetary | Recency))
     windows = tuple(sorted({c.window_us for c in counted if c.window_us is not None}))
@@ -189,7 +190,7 @@ def _slot(
     verbs = filtered(_verbs(aggregate, windows, newest), event_filter(aggregate.filters))
     take = watching(aggregate, verbs.add, watchers).take
     required = watching(aggregate, verbs.add, [each for each in watchers if each[1][2] is Role.REQUIRED]).reached
-    return SlotPlan(key, since, aggregate, windows, newest, verbs, take, required, event_types(conditions[0]))
+    return SlotPlan(key, slot_since(key), aggregate, windows, newest, verbs, take, required, event_types(conditions[0]))
 
 
 def _verbs(aggregate: Aggregate, windows: tuple[int, ...], newest: int) -> Verbs:

@@ -38,7 +38,8 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     epoch: the owner that wrote the record. pub: the publish number of the last published turn.
     as_of: the instant of the last evaluation; no later one is earlier.
     memberships: by segment id. event_ids: id -> received_at, oldest first, of 24 h. unsent: changes not
-    known to be sent, each with the number of its publication and its encoded form.
+    known to be sent, each with the number of its publication and its encoded form. merged: the slots of which this user
+    has what history knows, while others may still lack it.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -51,6 +52,7 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     memberships: dict[int, Membership] = {}
     event_ids: dict[str, int] = {}
     unsent: list[tuple[int, bytes]] = []
+    merged: tuple[str, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

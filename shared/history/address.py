@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import pyarrow.fs
 from deltalake.fs import DeltaStorageHandler
@@ -25,13 +24,8 @@ class HistoryAddress(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> "HistoryAddress":
-        """The address that a setting names: a folder, or `s3://bucket/prefix`. Raises ValueError for anything else."""
-        if "://" not in text:
-            return cls(str(Path(text).expanduser().absolute()))
-        parts = urlsplit(text)
-        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-            raise ValueError(f"{text!r} is neither a folder nor s3://bucket/prefix")
-        return cls(text.rstrip("/"))
+        """The address that the setting `history` names: a folder, or `s3://bucket/prefix`."""
+        return cls(text.rstrip("/") if text.startswith("s3://") else str(Path(text).expanduser().absolute()))
 
     @property
     def folder(self) -> Path | None:

@@ -7,6 +7,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow.fs
 from deltalake import DeltaTable
 
 from shared.history.address import HistoryAddress
@@ -31,17 +32,9 @@ class Copies:
         wanted = {uri.removeprefix(f"{self._address.events}/") for uri in table.file_uris()}
         there = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*.parquet")}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(self._copy, sorted(wanted - there)))
+            list(pool.map(lambda path: copy_file(self._files, path, self.folder), sorted(wanted - there)))
         self._drop(there - wanted)
         return [str(self.folder / path) for path in sorted(wanted)]
-
-    def _copy(self, path: str) -> None:
-        target = self.folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        with self._files.open_input_stream(path) as source, partial.open("wb") as out:
-            shutil.copyfileobj(source, out, 1 << 20)
-        partial.rename(target)
 
     def _drop(self, others: set[str]) -> None:
         now = time.monotonic()
@@ -49,3 +42,14 @@ class Copies:
         for path, since in self._left.items():
             if now - since > _KEEP_S:
                 (self.folder / path).unlink(missing_ok=True)
+
+
+def copy_file(files: pyarrow.fs.FileSystem, path: str, folder: Path) -> str:
+    """Copy one file below the folder, to the same path there, which is returned. Raises OSError."""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    with files.open_input_stream(path) as source, partial.open("wb") as out:
+        shutil.copyfileobj(source, out, 1 << 20)
+    partial.rename(target)
+    return str(target)

@@ -16,9 +16,6 @@ from shared.history.address import HistoryAddress
 from shared.history.schema import FILE_COLUMNS, PARTITION_BY
 from shared.runtime.clock import SystemClock
 
-ROW_GROUP = 100_000
-"""Rows that are skipped or read together."""
-
 Place = dict[str, str]
 """The values of the partition columns, as texts."""
 
@@ -44,7 +41,7 @@ class TableFiles:
         return written
 
     def write_file(self, place: Place, batches: Iterable[pa.RecordBatch], *, data_change: bool) -> AddAction:
-        """A new file of rows in FILE_COLUMNS, at least one. Raises OSError; then nothing is left of it."""
+        """A new file of rows in FILE_COLUMNS, each batch a row group. Raises OSError; then nothing is left of it."""
         folder = "/".join(f"{name}={place[name]}" for name in PARTITION_BY)
         path = f"{folder}/{uuid.uuid4()}.parquet"
         count = 0
@@ -52,7 +49,7 @@ class TableFiles:
         try:
             with self._files.open_output_stream(path) as out, _writer(out) as writer:
                 for batch in batches:
-                    writer.write_batch(batch, row_group_size=ROW_GROUP)
+                    writer.write_batch(batch)
                     count += len(batch)
             self._make_durable(path)
         except BaseException:

@@ -74,9 +74,11 @@ class PartitionIndex:
         for row in rows:
             user = row.tenant, row.user_id
             least = known[user] if user in known else self._known_since(*user)
-            makes_known = least is None or row.occurred_at < least
+            is_repeat = row.event_id is not None and self._is_repeat(row)
+            # who is known only by an event that is dropped is not known
+            makes_known = not is_repeat and (least is None or row.occurred_at < least)
             known[user] = row.occurred_at if makes_known else least
-            marks.append(Mark(row.event_id is not None and self._is_repeat(row), makes_known))
+            marks.append(Mark(is_repeat, makes_known))
         self.load_known((*user, least) for user, least in known.items() if least is not None)
         if rows:
             self._forget(rows[-1].received_at - REPEAT_US)

@@ -14,6 +14,8 @@ CrashPoint = Literal[
     "after_redis",
     "after_changes",
     "after_sweep_changes",
+    "after_merge",
+    "after_merges",
     "before_flush",
     "before_commit",
     "after_data_file",

@@ -1,11 +1,17 @@
 """Thin edges to Kafka: the topics at start-up, and producers with the settings that our guarantees need."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 _TIMEOUT_S = 10
 _SILENCE_MS = 10_000
@@ -126,10 +132,29 @@ def _configs(admin: AdminClient, resources: list[ConfigResource]) -> dict[Config
         time.sleep(0.05)  # between two questions to the broker
 
 
-def topic_id(admin: AdminClient, name: str) -> str:
+def topic_id(admin: AdminClient, name: str, timeout_s: float = _TIMEOUT_S) -> str:
     """The id Kafka gave the topic: another one means another log, whatever its name. Raises KafkaException."""
-    described = admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT_S)[name].result()
+    described = admin.describe_topics(TopicCollection([name]), request_timeout=timeout_s)[name].result()
     return str(described.topic_id)
+
+
+def end_offsets(admin: AdminClient, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
+    """The end of each partition, uncommitted messages included. Raises KafkaException."""
+    return {p: found.offset for p, found in _offsets(admin, topic, partitions, OffsetSpec.latest(), timeout_s)}  # type: ignore[no-untyped-call]
+
+
+def first_times_ms(admin: AdminClient, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
+    """When the first message of each partition was appended; of those that have one. Raises KafkaException."""
+    found = _offsets(admin, topic, partitions, OffsetSpec.for_timestamp(0), timeout_s)
+    return {p: first.timestamp for p, first in found if first.offset >= 0}
+
+
+def _offsets(
+    admin: AdminClient, topic: str, partitions: int, wanted: Any, timeout_s: float
+) -> Iterator[tuple[int, Any]]:
+    asked = {TopicPartition(topic, partition): wanted for partition in range(partitions)}
+    for place, answer in admin.list_offsets(asked, request_timeout=timeout_s).items():
+        yield place.partition, answer.result()
 
 
 def producer_config(bootstrap_servers: str, max_bytes: int, delivery_timeout_ms: int = 120_000) -> dict[str, object]:

@@ -76,6 +76,48 @@ API_PROGRESS_REPORTS = Counter(
     ["kind"],
     registry=API,
 )
+API_AUDIT_CHECKED = Counter(
+    "shoal_api_audit_checked_total", "Live answers (of one user on one segment) held against history", registry=API
+)
+API_AUDIT_MISMATCHES = Counter(
+    "shoal_api_audit_mismatches_total", "Live answers that were not those of history; promised is 0", registry=API
+)
+API_AUDIT_SKIPPED = Counter(
+    "shoal_api_audit_skipped_total",
+    "Live answers of a round that were not held against history: passed (past a stored turn), changed (the segment was "
+    "changed meanwhile), undecided (a difference that did not stay)",
+    ["reason"],
+    registry=API,
+)
+API_AUDIT_ROUNDS = Counter(
+    "shoal_api_audit_rounds_total",
+    "Rounds of the audit, by outcome: done, or why nothing was compared: nothing (nobody, or no segment, to compare), "
+    "rebuilding, behind (the history is), busy, unavailable, failed",
+    ["outcome"],
+    registry=API,
+)
+API_AUDIT_SECONDS = Histogram(
+    "shoal_api_audit_seconds", "Time of a round that was done, waiting for the history included", registry=API
+)
+
+API_HISTORY_QUESTIONS = Counter(
+    "shoal_api_history_questions_total",
+    "Questions to the history, by kind and outcome: answered, refused (too many, too slow), left (the client went away "
+    "first), failed",
+    ["kind", "outcome"],
+    registry=API,
+)
+API_HISTORY_SECONDS = Histogram(
+    "shoal_api_history_seconds",
+    "Time that a question to the history had a slot, by kind",
+    ["kind"],
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60),
+    registry=API,
+)
+API_HISTORY_RUNNING = Gauge(
+    "shoal_api_history_running", "Questions to the history that have a slot, those being ended included", registry=API
+)
+API_HISTORY_WAITING = Gauge("shoal_api_history_waiting", "Questions to the history that wait for a slot", registry=API)
 
 # --- evaluator -----------------------------------------------------------------------------------------------------
 
@@ -124,11 +166,46 @@ QUESTIONS = Counter(
     registry=EVALUATOR,
 )
 
+BACKFILLS = Counter(
+    "shoal_evaluator_backfills_total",
+    "Versions for which history was asked in one partition, by outcome: done, failed",
+    ["outcome"],
+    registry=EVALUATOR,
+)
+BACKFILLED_USERS = Counter(
+    "shoal_evaluator_backfilled_users_total",
+    "Users of whom history knew something for a version, counted in each scan",
+    registry=EVALUATOR,
+)
+BACKFILLS_WAITING = Gauge(
+    "shoal_evaluator_backfill_waiting_partitions",
+    "Partitions, counted for each version, that wait for history to pass their cutover or for the scan under way",
+    registry=EVALUATOR,
+)
+
 # --- exporter ------------------------------------------------------------------------------------------------------
 
 EXPORT_REQUESTS = Counter(
     "shoal_exporter_requests_total",
     "Export requests answered by a report on progress, by the status reported",
     ["status"],
+    registry=EXPORTER,
+)
+ARCHIVED_ROWS = Counter(
+    "shoal_exporter_archived_rows_total", "Events that this process added to the history", registry=EXPORTER
+)
+ARCHIVE_LAG = Gauge(
+    "shoal_exporter_archive_lag_messages",
+    "Messages of events, of the partitions of this process, that are not in the history yet",
+    registry=EXPORTER,
+)
+ARCHIVE_COMMIT_SECONDS = Histogram(
+    "shoal_exporter_archive_commit_seconds",
+    "Time to mark, write and commit what was read since the last time",
+    registry=EXPORTER,
+)
+ARCHIVE_FAILURES = Counter(
+    "shoal_exporter_archive_failures_total",
+    "Attempts to archive that failed and are made again: storage or Kafka away, a full disk, lost events",
     registry=EXPORTER,
 )

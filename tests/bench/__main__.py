@@ -1,13 +1,14 @@
-"""`python -m tests.bench [evaluator|segments|recovery|latency|backfill ...]`: prints tables, writes bench.json."""
+"""`python -m tests.bench [names]`: prints tables, writes bench.json; without names all of them."""
 
 import argparse
 import asyncio
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.local.installation import ROOT
-from tests.bench import backfill, beside, evaluator, history_data, latency, recovery, segments
+from tests.bench import backfill, beside, evaluator, history_data, latency, previews, recovery, segments
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -73,12 +74,20 @@ def _backfill(options: argparse.Namespace) -> Any:
     return found
 
 
+def _previews(_: argparse.Namespace) -> Any:
+    with running_servers() as servers, TemporaryDirectory() as folder:
+        found = previews.measure(servers, Path(folder))
+    print(previews.table(found), flush=True)
+    return found._asdict()
+
+
 _BENCHMARKS = {
     "evaluator": _evaluator,
     "segments": _segments,
     "recovery": _recovery,
     "latency": _latency,
     "backfill": _backfill,
+    "previews": _previews,
 }
 
 

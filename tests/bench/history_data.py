@@ -18,7 +18,7 @@ QUICK = 1_000_000
 USERS_PER_EVENT = 0.02
 PARTITIONS = 8
 DAYS = 120
-START_US = 1_790_000_000 * SECOND_US
+START_US = 1_750_000_000 * SECOND_US
 END_US = START_US + DAYS * DAY_US
 """The instant of the first event, and one after the last; microseconds since 1970."""
 TENANT = 1

@@ -9,7 +9,13 @@ from tests.support.servers import Servers
 
 
 @pytest.fixture(scope="module")
-def api(servers: Servers) -> Iterator[ServedApi]:
+def history(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of the history."""
+    return str(tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture(scope="module")
+def api(servers: Servers, history: str) -> Iterator[ServedApi]:
     """A served api; the tests of a module share it."""
-    with fresh_api(servers) as served:
+    with fresh_api(servers, history=history) as served:
         yield served

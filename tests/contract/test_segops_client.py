@@ -9,6 +9,7 @@ import segops
 import segops_admin
 
 from shared.contracts.topics import EVENTS
+from tests.support.archived_log import archive
 from tests.support.served_api import KEY, PARTITIONS, ServedApi, next_messages, reading
 from tests.support.servers import Servers
 
@@ -82,6 +83,39 @@ def test_the_admin_client_handles_segments(api: ServedApi) -> None:
     admin.segments.delete(first)
     with pytest.raises(segops_admin.SegOpsApiError, match="404"):
         admin.segments.get(first)
+
+
+def test_the_admin_client_previews_and_estimates(servers: Servers, api: ServedApi, history: str) -> None:
+    admin = segops_admin.SegOpsAdmin(KEY, base_url=f"{api.url}/api", max_retries=0)
+    with segops.SegOpsClient(api.url, KEY, batch=False) as client:
+        for user_id in ("previewed-1", "previewed-2"):
+            client.track(user_id=user_id, event_type="previewed")
+    archive(servers, history)
+    condition = {"type": "event_count", "event_type": "previewed", "operator": "gte", "value": 1}
+    definition = {"logic": "AND", "conditions": [condition]}
+    preview = admin.segments.preview(definition)
+    assert (preview["matched_users"], preview["sample_user_ids"]) == (2, ["previewed-1", "previewed-2"])
+    assert "'previewed'" in preview["sql"]
+    segment_id = admin.segments.create({"name": "estimated", "definition": definition})["id"]
+    assert admin.segments.estimate(segment_id)["estimated_users"] == 2
+    with pytest.raises(segops_admin.SegOpsApiError, match="400"):
+        admin.segments.preview({"logic": "AND", "conditions": []})
+
+
+def test_the_admin_client_looks_into_users(servers: Servers, api: ServedApi, history: str) -> None:
+    admin = segops_admin.SegOpsAdmin(KEY, base_url=f"{api.url}/api", max_retries=0)
+    user_id = "looked@into/é"
+    with segops.SegOpsClient(api.url, KEY, batch=False) as client:
+        client.identify(user_id=user_id, traits={"plan": "pro"})
+        client.track(user_id=user_id, event_type="looked", payload={"n": 1})
+    archive(servers, history)
+    assert [user["user_id"] for user in admin.users.search({"q": "looked@"})["results"]] == [user_id]
+    profile = admin.users.get(user_id)
+    assert (profile["event_count"], profile["properties"]) == (2, {"plan": "pro"})
+    events = admin.users.events(user_id, {"limit": 1})
+    assert (events["count"], events["results"][0]["payload"]) == (2, {"n": 1})
+    with pytest.raises(segops_admin.SegOpsApiError, match="404"):
+        admin.users.get("nobody")
 
 
 def test_a_lookup_before_the_evaluator_ran_is_an_error_not_an_empty_answer(api: ServedApi) -> None:

@@ -1,25 +1,25 @@
-"""An evaluator that is started again whenever it ends, as the local runner does."""
+"""Services that are started again whenever they end, as the local runner does."""
 
 import threading
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from tests.support.evaluators import EvaluatorProcess
+from tests.support.evaluators import EvaluatorProcess, ExporterProcess, ServiceProcess
 
 _PAUSE_S = 0.3
 
 
 class Life(NamedTuple):
-    """How one process of a supervised evaluator ended."""
+    """How one process of a supervised service ended."""
 
     exit_code: int
     last_line: str
 
 
-class SupervisedEvaluator(EvaluatorProcess):
+class Supervised(ServiceProcess):
     """Restarted after every end but those by `stop` and `end`."""
 
-    def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
-        super().__init__(environ, entry)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.lives: list[Life] = []
         """The processes that ended without being told to by `stop` or `end`, oldest first."""
         self._ending = threading.Event()
@@ -68,3 +68,11 @@ class SupervisedEvaluator(EvaluatorProcess):
 
     def _refuse_ended(self) -> None:
         """Nothing: it will be started again."""
+
+
+class SupervisedEvaluator(Supervised, EvaluatorProcess):
+    """An evaluator under supervision."""
+
+
+class SupervisedExporter(Supervised, ExporterProcess):
+    """An exporter under supervision."""

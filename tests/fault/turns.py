@@ -48,12 +48,7 @@ def _undisturbed(stream: Stream, truth: Truth) -> Iterator[Change]:
     for m in stream.read("events", stream.partitions):
         logs[m.partition() or 0].append(LogRecord(m.offset() or 0, m.timestamp()[1], m.key(), m.value()))
     for partition, records in logs.items():
-        versions = {
-            segment_id: PlanVersion(
-                1, definition, truth.cutovers[segment_id, partition], truth.inherited.get((segment_id, partition), {})
-            )
-            for segment_id, definition in truth.definitions.items()
-        }
+        versions = {segment_id: PlanVersion(1, definition, 0) for segment_id, definition in truth.definitions.items()}
         table = serve(StateTable(partition), versions)
         out, step = Outcome(table), Step(table, stream.partitions)
         for record in records:

@@ -3,17 +3,20 @@
 import contextlib
 import os
 import random
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import count
+from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
 from tests.fault.api import KEY, ApiProcess, migrate
 from tests.fault.definitions import DEFINITIONS
 from tests.fault.load import Answer, Load, Tracker
 from tests.fault.servers import FaultServers
-from tests.fault.supervised import SupervisedEvaluator
+from tests.fault.supervised import SupervisedEvaluator, SupervisedExporter
 from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
 from tests.support.evaluators import EvaluatorProcess, ServiceProcess, environment, wait_for
 from tests.support.servers import Servers
@@ -25,6 +28,7 @@ P = TypeVar("P", bound=ServiceProcess)
 PARTITIONS = 12
 RATE = 1_000
 USERS = 500
+ARCHIVE_INTERVAL_S = "0.5"
 RECOVERED_S = 60.0
 """The limit of C6: so long after a fault everything up to then must be done."""
 _PATIENCE_S = 3 * RECOVERED_S
@@ -51,6 +55,8 @@ class World:
         """What was activated, by id."""
         self.answers: list[Answer] = []
         self.recovered_s: float | None = None
+        self.history = Path(tempfile.mkdtemp(prefix="shoal-history-"))
+        """Where exporters archive to."""
         self.processes: list[ServiceProcess] = []
         self.loads: list[Load] = []
         self._patch = patch
@@ -69,6 +75,8 @@ class World:
                 "SHOAL_PARTITIONS": str(self.stream.partitions),
                 "SHOAL_REPLICATION_FACTOR": str(self.servers.copies),
                 "SHOAL_API_BOOTSTRAP_KEY": KEY,
+                "SHOAL_HISTORY": str(self.history),
+                "SHOAL_EXPORTER_ARCHIVE_INTERVAL_S": ARCHIVE_INTERVAL_S,
             }
         )
 
@@ -101,6 +109,15 @@ class World:
         """Start an evaluator, without waiting; `entry` replaces `-m services.evaluator`."""
         kind = SupervisedEvaluator if supervised else EvaluatorProcess
         return self._started(kind(self.environ | dict(environ or {}), self._patched(entry or _EVALUATOR)))
+
+    def new_exporter(self, environ: Mapping[str, str] | None = None) -> SupervisedExporter:
+        """Start an exporter, without waiting: everything sent is archived, and `check` looks into the history."""
+        return self._started(SupervisedExporter(self.environ | dict(environ or {})))
+
+    @property
+    def has_archived(self) -> bool:
+        """Whether there was an exporter."""
+        return any(process.name == "exporter" for process in self.processes)
 
     def _patched(self, entry: list[str]) -> list[str]:
         if not self._patch:
@@ -163,6 +180,7 @@ class World:
         for process in self.processes:
             process.end()
         self.servers.revive()
+        shutil.rmtree(self.history, ignore_errors=True)
         for load in self.loads:  # of a case that failed: the next one's topics have the same names
             load.stop()
 

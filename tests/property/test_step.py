@@ -6,6 +6,7 @@ What the step leaves out (evaluations that nobody could see, ends that only move
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +21,10 @@ from services.evaluator.wishes import with_dependents
 from shared.contracts.change import Change, decode_change
 from shared.contracts.question import Tried, Try
 from shared.contracts.redis_keys import SOFT, unpack_records
-from shared.domain.definition import parse_definition
 from shared.domain.event import Event
-from shared.domain.user_state import NEVER, UserState, decode_state
+from shared.domain.fold import is_repeat
+from shared.domain.plan import SlotPlan
+from shared.domain.user_state import NEVER, Partial, UserState, decode_state
 from tests.support import oracle
 from tests.support.served import as_served
 from tests.support.served_table import segment_record
@@ -31,6 +33,17 @@ from tests.support.stream import is_member
 
 KEY = b"1\0u"
 served = st.one_of(st.lists(definitions, min_size=1, max_size=3), sharing_conditions.map(alone), families())
+
+
+def history_of(slot: SlotPlan, log: list[Event]) -> Partial | None:
+    """What the archived events give: those before the slot counts live."""
+    seen, partial = UserState(), None
+    for event in log:
+        is_counted = event.event_id is None or not is_repeat(seen, event)
+        if event.offset < slot.since and is_counted and slot.event_types.has(event.event_type):
+            partial = slot.verbs.zero() if partial is None else partial
+            slot.verbs.add(partial, event)
+    return partial
 
 
 class Evaluated:
@@ -64,10 +77,25 @@ class Evaluated:
         self.step.sweep(until, 10, out)
         self._publish(out)
 
-    def version(self, number: int, definition: dict[str, Any]) -> PlanVersion:
-        """One that comes now, and shares what is gathered."""
-        gathered = self.table.plans[1].gathered(parse_definition(definition))
-        return PlanVersion(number, definition, self.user.state.applied_offset + 1, gathered)
+    def begin(self, segment_id: int, number: int, definition: dict[str, Any]) -> PlanVersion:
+        """A version begins to be computed: it counts live from now on, besides the one that serves."""
+        version = PlanVersion(number, definition, self.user.state.applied_offset + 1, wish=number)
+        version = self.table.planned(1, segment_id, version)
+        self.table.put_segment(segment_record(segment_id, self.versions.get(segment_id), computing=version))
+        self.table.compile()
+        return version
+
+    def merge(self, segment_id: int, version: PlanVersion) -> None:
+        """History gives what the version lacks of the user; any number of times."""
+        slots = self.table.lacking(segment_id, version)
+        found = {slot.key: partial for slot in slots if (partial := history_of(slot, self.log)) is not None}
+        self.step.merge(1, "u", found)
+
+    def compute(self, segment_id: int, number: int, definition: dict[str, Any]) -> PlanVersion:
+        """The version that comes of a compute that nothing comes between."""
+        version = self.begin(segment_id, number, definition)
+        self.merge(segment_id, version)
+        return msgspec.structs.replace(version, lacking=())
 
     def wish(self, segment_id: int, version: PlanVersion | None, *, deleted: bool = False) -> list[Change]:
         """Follow a command as its walk does; what changed."""
@@ -87,11 +115,7 @@ class Evaluated:
     @property
     def definitions(self) -> dict[int, dict[str, Any]]:
         """Those that serve, as the oracle is asked about them."""
-        given = {segment_id: version.definition for segment_id, version in self.versions.items()}
-        sinces = {segment_id: version.cutover for segment_id, version in self.versions.items()}
-        return as_served(
-            given, sinces, {segment_id: version.inherited for segment_id, version in self.versions.items()}
-        )
+        return as_served({segment_id: version.definition for segment_id, version in self.versions.items()})
 
     def _publish(self, out: Outcome) -> None:
         self.changes += [decode_change(value) for _, value in out.changes]
@@ -188,7 +212,7 @@ def test_who_refers_to_a_segment_follows_what_becomes_of_it(
             continue
         version = None
         if what in ("switch", "restore"):
-            version = evaluated.version(number, definition if what == "switch" else family[segment_id - 1])
+            version = evaluated.compute(segment_id, number, definition if what == "switch" else family[segment_id - 1])
         elif what == "delete":
             deleted.add(segment_id)
         changes = evaluated.wish(segment_id, version, deleted=what == "delete")
@@ -198,6 +222,45 @@ def test_who_refers_to_a_segment_follows_what_becomes_of_it(
         for change in changes:
             assert (change.at_us, change.reason) == (now, own if change.segment_id == segment_id else "computed")
     evaluated.check(evaluated.user.state.as_of)
+
+
+_stage = st.sampled_from(("event", "event", "begin", "begin", "merge", "crash", "drop", "switch"))
+_versions = st.lists(definitions, min_size=1, max_size=4) | sharing_conditions.map(alone)
+
+
+@settings(max_examples=1_000)
+@given(served, _versions, st.lists(_stage, min_size=8, max_size=24), logs(min_size=4))
+def test_a_backfill_gives_each_user_all_its_history_once(
+    followed: list[dict[str, Any]], versions: list[dict[str, Any]], stages: list[str], log: list[Event]
+) -> None:
+    """Whatever comes between: events, merging again, a crash, a compute that is dropped and one that follows it."""
+    evaluated, computing, events = Evaluated(followed), None, iter(log)
+    evaluated.take(next(events))
+    for number, stage in enumerate(stages, 2):
+        match stage, computing:
+            case "event", _:
+                if (event := next(events, None)) is not None:
+                    evaluated.take(event)
+            case "begin", None:
+                computing = evaluated.begin(1, number, versions[number % len(versions)])
+            case "merge", PlanVersion():
+                evaluated.merge(1, computing)
+            case "drop", PlanVersion():
+                evaluated.wish(1, evaluated.versions[1])
+                computing = None
+            case "crash", _:
+                evaluated.user = evaluated.table.live[KEY] = User(KEY, 1, "u", decode_state(evaluated.user.encode(0)))
+            case "switch", PlanVersion():
+                evaluated.merge(1, computing)
+                whole = evaluated.table.complete(1, computing).computing
+                evaluated.wish(1, whole)
+                computing = None
+        evaluated.check(evaluated.user.state.as_of)
+    if computing is not None:
+        evaluated.merge(1, computing)
+        evaluated.wish(1, evaluated.table.complete(1, computing).computing)
+    evaluated.check(evaluated.user.state.as_of)
+    assert evaluated.user.state.slots.keys() <= evaluated.table.plans[1].slots.keys(), "nothing is left behind"
 
 
 def as_sent(event: Event) -> bytes:

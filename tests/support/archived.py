@@ -1,19 +1,26 @@
 """Events as rows of the history, by the code that archives them: as an Arrow table, or as a table in a folder."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from services.exporter.reading import Reading
 from shared.contracts.event import EventMessage, to_event
 from shared.contracts.keys import partition_of, user_key
+from shared.contracts.topics import EVENTS
 from shared.domain.event import Event
 from shared.history.address import HistoryAddress
 from shared.history.index import PartitionIndex
 from shared.history.rows import Mark, Row, row_of, table_of
 from shared.history.table import Position
 from shared.history.writer import HistoryWriter, Stretch
+from shared.runtime.kafka import topic_id
 
+PATIENCE_S = 60
 LOG_EPOCH = "log"
 Owned = tuple[int, Event]
 """A tenant's event; its offset is its place in the partition of its user."""
@@ -45,6 +52,36 @@ def write_events(
 ) -> None:
     """A new history with these events."""
     HistoryWriter(address, log_epoch).append(_stretches(events, partitions))
+
+
+def archive_log(bootstrap_servers: str, address: HistoryAddress, partitions: int) -> str:
+    """Archive all of `events` that is not archived yet, as the archiver does; the log epoch."""
+    client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+    log_epoch = topic_id(AdminClient(client), EVENTS)
+    writer = HistoryWriter(address, log_epoch)
+    settings = {"group.id": "test-archive", "enable.partition.eof": True, "enable.auto.commit": False}
+    consumer = Consumer(client | settings)
+    readings: dict[int, Reading] = {}
+    for partition, taken in writer.take(range(partitions), lambda: None).items():
+        start, _ = consumer.get_watermark_offsets(TopicPartition(EVENTS, partition), timeout=PATIENCE_S)
+        first = start if taken.position is None else taken.position.next_offset
+        readings[partition] = Reading(partition, partitions, taken, first)
+    consumer.assign([TopicPartition(EVENTS, p, reading.next_offset) for p, reading in readings.items()])
+    unread = set(readings)
+    deadline = time.monotonic() + PATIENCE_S
+    while unread:
+        assert time.monotonic() < deadline, f"the ends of {unread} were not reached within {PATIENCE_S} s"
+        for message in consumer.consume(5_000, 0.1):
+            place = message.partition()
+            assert place is not None
+            readings[place].take(message)
+            if message.error() is not None:
+                unread.discard(place)
+    writer.append({partition: reading.stretch() for partition, reading in readings.items() if reading.is_ahead})
+    consumer.close()
+    for reading in readings.values():
+        reading.close()
+    return log_epoch
 
 
 def _stretches(events: Iterable[Owned], partitions: int) -> dict[int, Stretch]:

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from socket import socket
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
@@ -21,7 +21,10 @@ from shared.contracts.topics import MIB, PROGRESS, declare
 from shared.runtime.health import listen
 from shared.runtime.kafka import ensure_topics, new_producer
 from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
+from tests.support.evaluators import NO_HISTORY
 from tests.support.servers import Servers
+
+T = TypeVar("T")
 
 KEY = "sk_test_0123456789abcdef"
 PARTITIONS = 3
@@ -34,6 +37,7 @@ def api_settings(servers: Servers, database_url: str, **changes: Any) -> ApiSett
         "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
         "redis_url": servers.redis_url,
         "database_url": database_url,
+        "history": NO_HISTORY,
         "partitions": PARTITIONS,
         "bootstrap_key": KEY,
     }
@@ -55,8 +59,8 @@ def prepare(settings: ApiSettings) -> None:
 class ServedApi:
     """A running api: its address, a client with the key, and its parts."""
 
-    def __init__(self, wiring: Wiring, url: str) -> None:
-        self.wiring, self.url = wiring, url
+    def __init__(self, wiring: Wiring, url: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.wiring, self.url, self._loop = wiring, url, loop
         self.client = httpx.Client(base_url=url, headers={"Authorization": f"ApiKey {KEY}"}, timeout=PATIENCE_S)
 
     def __enter__(self) -> Self:
@@ -73,6 +77,10 @@ class ServedApi:
         made: dict[str, Any] = answer.json()
         return made
 
+    def do(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of some work in the api's event loop."""
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(PATIENCE_S)
+
     def get(self, path: str) -> Any:
         """The JSON of a successful GET."""
         answer = self.client.get(path)
@@ -88,7 +96,8 @@ def served_api(settings: ApiSettings) -> Iterator[ServedApi]:
         serving.start()
         try:
             serving.await_start()
-            with ServedApi(serving.wiring, f"http://{settings.host}:{listening.getsockname()[1]}") as api:
+            url = f"http://{settings.host}:{listening.getsockname()[1]}"
+            with ServedApi(serving.wiring, url, serving.loop) as api:
                 yield api
         finally:
             serving.end()
@@ -120,11 +129,11 @@ class _Serving:
 
     def end(self) -> None:
         with contextlib.suppress(RuntimeError):  # it has ended by itself
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self.wiring = Wiring(self._settings)
         server = Server(create_app(self._settings, self.wiring))
         serving = asyncio.create_task(server.serve_until(self._stop, self._listening))
@@ -136,12 +145,12 @@ class _Serving:
 
 
 @contextlib.contextmanager
-def fresh_api(servers: Servers) -> Iterator[ServedApi]:
-    """A served api on a new database, an empty Kafka and an empty Redis."""
+def fresh_api(servers: Servers, **changes: Any) -> Iterator[ServedApi]:
+    """A served api on a new database, an empty Kafka and an empty Redis; `changes` of its settings."""
     empty_kafka(servers.kafka_bootstrap_servers)
     empty_redis(servers.redis_url)
     with fresh_database(servers.database_url) as database_url:
-        settings = api_settings(servers, database_url)
+        settings = api_settings(servers, database_url, **changes)
         prepare(settings)
         with served_api(settings) as served:
             yield served

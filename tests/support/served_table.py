@@ -7,9 +7,11 @@ from services.evaluator.state_table import StateTable
 from tests.support.stream import TENANT
 
 
-def segment_record(segment_id: int, version: PlanVersion | None, *, deleted: bool = False) -> SegmentRecord:
+def segment_record(
+    segment_id: int, version: PlanVersion | None, *, deleted: bool = False, computing: PlanVersion | None = None
+) -> SegmentRecord:
     """What is followed of a segment of the tests' tenant; None: nothing any more."""
-    return SegmentRecord(SCHEMA_VERSION, 0, TENANT, segment_id, 1, version, None, deleted, reconciled=True)
+    return SegmentRecord(SCHEMA_VERSION, 0, TENANT, segment_id, 1, version, computing, deleted, reconciled=True)
 
 
 def serve(table: StateTable, versions: Mapping[int, PlanVersion | None]) -> StateTable:

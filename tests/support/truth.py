@@ -3,10 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from services.evaluator.state_records import decode_segment, segment_id_of
 from shared.contracts.event import decode_event, to_event
 from shared.contracts.keys import user_key
-from shared.contracts.topics import CHANGELOG
 from shared.domain.compiled_segment import Activation
 from shared.domain.definition import parse_definition
 from shared.domain.errors import InvalidEvent
@@ -19,8 +17,6 @@ from tests.support.served import as_served
 from tests.support.stream import Membership, Stream
 
 Definitions = dict[int, dict[str, Any]]
-Cutovers = dict[tuple[int, int], int]
-"""(segment id, partition) -> first offset that counts."""
 
 
 class Truth:
@@ -44,21 +40,12 @@ class Truth:
                 continue
             users = self.events.setdefault(message.partition() or 0, {})
             users.setdefault(decoded.user_id, []).append(event)
-        self.cutovers: Cutovers = {
-            (report.id, report.partition): report.cutover or 0
-            for report in stream.reports()
-            if report.kind == "segment"
-        }
-
-        self.inherited = _inherited(stream)
 
     def memberships(self, as_of: int, end: Mapping[int, int] | None = None) -> Membership:
         """Who is in which segment at `as_of`, by the naive oracle; in a partition of `end` by the events before it."""
         found: Membership = {}
+        served = as_served(self.definitions)
         for partition, users in self.events.items():
-            since = {segment_id: self.cutovers[segment_id, partition] for segment_id in self.definitions}
-            inherited = {segment_id: self.inherited.get((segment_id, partition), {}) for segment_id in since}
-            served = as_served(self.definitions, since, inherited)
             for user_id, events in users.items():
                 folded = events if end is None else [event for event in events if event.offset < end[partition]]
                 for segment_id in _segments_of(folded, served, as_of) if folded else ():
@@ -68,18 +55,11 @@ class Truth:
     def states(self) -> dict[bytes, UserState]:
         """Every user's partials and event ids, by folding the log from its beginning, each event once."""
         found = {}
-        for partition, users in self.events.items():
-            plan = compile_plan(
-                Activation(
-                    segment_id,
-                    1,
-                    parse_definition(definition),
-                    self.cutovers[segment_id, partition],
-                    serving=True,
-                    inherited=self.inherited.get((segment_id, partition), {}),
-                )
-                for segment_id, definition in self.definitions.items()
-            )
+        plan = compile_plan(
+            Activation(segment_id, 1, parse_definition(definition), 0, serving=True)
+            for segment_id, definition in self.definitions.items()
+        )
+        for users in self.events.values():
             for user_id, events in users.items():
                 state = found[user_key(self._tenant, user_id)] = UserState()
                 for event in events:
@@ -98,17 +78,6 @@ def _segments_of(events: Sequence[Event], served: Definitions, as_of: int) -> li
         return said[id(condition)]
 
     return [segment_id for segment_id, definition in served.items() if oracle.combined(definition, answer_of)]
-
-
-def _inherited(stream: Stream) -> dict[tuple[int, int], dict[str, int]]:
-    """What the serving version of each segment found gathered, by (segment id, partition)."""
-    found = {}
-    for message in stream.read(CHANGELOG, stream.partitions):
-        segment_id = segment_id_of(message.key() or b"")
-        if segment_id is not None and (value := message.value()):
-            serving = decode_segment(value).serving
-            found[segment_id, message.partition() or 0] = serving.inherited if serving is not None else {}
-    return found
 
 
 def differences(expected: Membership, found: Membership) -> list[str]:

@@ -123,6 +123,18 @@ class SegmentRepository:
         query = query.order_by(segment_versions.c.version.desc()).offset(offset).limit(limit)
         return [VersionRow(*row) for row in await self._connection.execute(query)]
 
+    async def active_definitions(self, tenant: int, segment_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+        """The definitions that serve, of those of these segments that the tenant has and that are active."""
+        active = and_(
+            segment_versions.c.segment_id == segments.c.id, segment_versions.c.version == segments.c.active_version
+        )
+        query = (
+            select(segments.c.id, segment_versions.c.definition)
+            .join(segment_versions, active)
+            .where(segments.c.id.in_(segment_ids), *_live(tenant))
+        )
+        return {row.id: row.definition for row in await self._connection.execute(query)}
+
     async def names(self, tenant: int, segment_ids: Collection[int]) -> dict[int, str]:
         """The names of those of these segments that the tenant has."""
         if not segment_ids:
@@ -134,12 +146,7 @@ class SegmentRepository:
 
     async def live_ids(self, tenant: int) -> frozenset[int]:
         """The segments that have members at all: active, computed once, not deleted."""
-        query = select(segments.c.id).where(
-            segments.c.tenant_id == tenant,
-            segments.c.is_active,
-            segments.c.active_version.is_not(None),
-            segments.c.deleted_at.is_(None),
-        )
+        query = select(segments.c.id).where(*_live(tenant))
         return frozenset((await self._connection.execute(query)).scalars())
 
     async def _one(self, query: Select[Any], *, lock: bool) -> SegmentRow | None:
@@ -151,6 +158,15 @@ def _segments() -> Select[Any]:
     joined = segments.outerjoin(segment_versions, _NEWEST)
     columns = (*_SEGMENT, segment_versions.c.definition)
     return select(*columns).select_from(joined).where(segments.c.deleted_at.is_(None))
+
+
+def _live(tenant: int) -> tuple[ColumnElement[bool], ...]:
+    return (
+        segments.c.tenant_id == tenant,
+        segments.c.is_active,
+        segments.c.active_version.is_not(None),
+        segments.c.deleted_at.is_(None),
+    )
 
 
 def _wanted(tenant: int, narrow: SegmentFilter) -> list[ColumnElement[bool]]:

@@ -3,29 +3,102 @@
 from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from services.api import schemas
+from services.api import history_schemas, schemas
 from services.api.errors import Conflict, Invalid
 from services.api.explanations import rows_of, verbose_of
 from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
 from services.api.hot.ingestion import event_value, refusal
 from services.api.hot.lookups import MAX_USER_ID_CHARS
 from services.api.hot.openapi import EVENT
-from services.api.instants import text_of_us
+from services.api.instants import given_time, text_of_us
 from services.api.members import count_members
 from services.api.membership import entered_at, membership_at
+from services.api.use_cases import users
 from services.api.use_cases.segments import find
 from services.api.wiring import WiringOf
 from shared.contracts.event import decode_track
 from shared.domain.condition import references
 from shared.domain.definition import parse_definition
 from shared.domain.errors import InvalidEvent
+from shared.domain.reader import MAX_EVENT_TYPE
 
 router = APIRouter(route_class=GuardedRoute, tags=["explorer"])
 
+_NO_NUL = r"^[^\x00]*$"
+_Limit = Annotated[int, Query(ge=1, le=1000)]
 _EVENT_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": EVENT}}}}
+
+
+@router.get("/api/explorer/users/", response_model=history_schemas.UserList)
+async def search_users(
+    request: Request,
+    wiring: WiringOf,
+    caller: CallerOf,
+    q: Annotated[str, Query(max_length=MAX_USER_ID_CHARS, pattern=_NO_NUL)] = "",
+    limit: _Limit = 50,
+) -> Response:
+    """The users whose id contains `q`, in whatever case, those seen last first; from the archived events."""
+    count, found = await wiring.history.ask(
+        "users", request.receive, lambda opened: users.search(opened, caller.tenant, q, limit)
+    )
+    results = [
+        {
+            "user_id": user.user_id,
+            "event_count": user.event_count,
+            "first_seen": text_of_us(user.first_seen_us),
+            "last_seen": text_of_us(user.last_seen_us),
+        }
+        for user in found
+    ]
+    return JsonAnswer({"count": count, "results": results})
+
+
+@router.get("/api/explorer/users/{user_id}/", response_model=history_schemas.UserProfile)
+async def get_user(request: Request, wiring: WiringOf, caller: CallerOf, user_id: str) -> Response:
+    """One user, from the archived events; 404 while there is none."""
+    user = _user(user_id)
+    found = await wiring.history.ask("user", request.receive, lambda opened: users.profile(opened, caller.tenant, user))
+    return JsonAnswer(
+        {
+            "user_id": user,
+            "event_count": found.event_count,
+            "event_type_count": found.event_type_count,
+            "first_seen": text_of_us(found.first_seen_us),
+            "last_seen": text_of_us(found.last_seen_us),
+            "properties": _json(found.properties or "{}"),
+        }
+    )
+
+
+@router.get("/api/explorer/users/{user_id}/events/", response_model=history_schemas.PastEvents)
+async def list_user_events(
+    request: Request,
+    wiring: WiringOf,
+    caller: CallerOf,
+    user_id: str,
+    event_type: Annotated[str | None, Query(min_length=1, max_length=MAX_EVENT_TYPE, pattern=_NO_NUL)] = None,
+    since: str | None = None,
+    limit: _Limit = 50,
+) -> Response:
+    """A user's archived events, newest first: those that occurred at `since` or later. 404 while there is none."""
+    user = _user(user_id)
+    wanted = users.EventsWanted(event_type, None if since is None else given_time("since", since))
+    count, found = await wiring.history.ask(
+        "events", request.receive, lambda opened: users.events(opened, caller.tenant, user, wanted, limit)
+    )
+    results = [
+        {
+            "event_type": event.event_type,
+            "occurred_at": text_of_us(event.occurred_at_us),
+            "payload": _json(event.payload),
+        }
+        for event in found
+    ]
+    return JsonAnswer({"count": count, "results": results})
 
 
 @router.get("/api/explorer/users/{user_id}/segments/", response_model=list[schemas.UserSegment])
@@ -108,6 +181,11 @@ async def try_event(request: Request, wiring: WiringOf, caller: CallerOf) -> Res
             "as_of": text_of_us(said.as_of),
         }
     )
+
+
+def _json(text: str) -> msgspec.Raw:
+    """JSON as it is stored, to be written as it is."""
+    return msgspec.Raw(text.encode())
 
 
 def _user(segment_of_path: str) -> str:

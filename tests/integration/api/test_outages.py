@@ -16,6 +16,7 @@ async def test_a_part_that_is_down_is_told_with_when_to_retry() -> None:
         "kafka_bootstrap_servers": "127.0.0.1:1",
         "redis_url": "redis://127.0.0.1:1",
         "database_url": "postgresql://nobody@127.0.0.1:1/none",
+        "history": "/nowhere",
         "bootstrap_key": KEY,
     }
     settings = ApiSettings.model_validate(nowhere)

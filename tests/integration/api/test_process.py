@@ -13,6 +13,7 @@ import pytest
 
 from shared.contracts.topics import declare
 from shared.runtime.kafka import ensure_topics
+from tests.support.evaluators import NO_HISTORY
 from tests.support.served_api import KEY, PATIENCE_S
 from tests.support.servers import Servers
 
@@ -29,6 +30,7 @@ def environment(servers: Servers, database_url: str, **changes: str) -> dict[str
         "SHOAL_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap_servers,
         "SHOAL_REDIS_URL": servers.redis_url,
         "SHOAL_DATABASE_URL": database_url,
+        "SHOAL_HISTORY": NO_HISTORY,
         "SHOAL_PARTITIONS": "3",
         "SHOAL_API_BOOTSTRAP_KEY": KEY,
         "SHOAL_API_PORT": str(free_port()),

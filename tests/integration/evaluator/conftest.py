@@ -1,10 +1,11 @@
 """Fresh topics with a small number of partitions, and workers."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.evaluators import EvaluatorProcess, environment, evaluators
+from tests.support.evaluators import EvaluatorProcess, ServiceProcess, environment, evaluators
 from tests.support.stream import Stream, fresh_stream
 
 PARTITIONS = 4
@@ -18,7 +19,26 @@ def stream(kafka_bootstrap_servers: str, redis_url: str) -> Iterator[Stream]:
 
 
 @pytest.fixture
-def new_worker(stream: Stream, redis_url: str) -> Iterator[Callable[..., EvaluatorProcess]]:
+def environ(stream: Stream, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    """Of workers and exporters, which have a history of their own."""
+    history = {"SHOAL_HISTORY": str(tmp_path / "history"), "SHOAL_EXPORTER_ARCHIVE_INTERVAL_S": "0.2"}
+    return environment(stream.bootstrap, redis_url, SHOAL_PARTITIONS=str(PARTITIONS), **history)
+
+
+@pytest.fixture
+def new_worker(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProcess]]:
     """Starts evaluators, ends them all."""
-    with evaluators(environment(stream.bootstrap, redis_url, SHOAL_PARTITIONS=str(PARTITIONS))) as make:
+    with evaluators(environ) as make:
         yield make
+
+
+@pytest.fixture
+def exporter(environ: dict[str, str]) -> Iterator[ServiceProcess]:
+    """One at work: everything that is sent is archived."""
+    process = ServiceProcess("exporter", environ).start()
+    try:
+        yield process.await_ready()
+    finally:
+        process.end()
+        print(f"--- exporter, its log ends:\n{process.last_lines()}")  # shown by pytest when the test failed
+        process.log.unlink()

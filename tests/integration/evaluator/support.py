@@ -3,16 +3,20 @@
 import asyncio
 import dataclasses
 import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from redis.asyncio import Redis
 
+from services.evaluator.backfill import Backfills
 from services.evaluator.changelog import ChangelogWriter, claim, recover
 from services.evaluator.clock_watch import ClockWatch
 from services.evaluator.dead_letter_ceiling import DeadLetterCeiling
+from services.evaluator.history import History
 from services.evaluator.membership_writer import MembershipWriter
 from services.evaluator.owner import Horizon, Owner
 from services.evaluator.producer import LoopProducer
@@ -23,11 +27,20 @@ from services.evaluator.step import Step
 from shared.contracts import redis_keys as keys
 from shared.contracts.change import Change, decode_change
 from shared.contracts.command import Command, VersionWish
+from shared.contracts.event import decode_event, to_event
 from shared.contracts.keys import partition_of, user_key
 from shared.contracts.progress import Progress
 from shared.contracts.topics import MEMBERSHIP_CHANGES, MIB
+from shared.history.address import HistoryAddress
+from shared.history.engine import Engine
+from shared.history.index import PartitionIndex
+from shared.history.rows import row_of
+from shared.history.snapshot import HistoryReader
+from shared.history.table import Position
+from shared.history.writer import HistoryWriter, Stretch
 from shared.runtime.clock import SystemClock
 from shared.runtime.kafka import new_producer
+from tests.support.archived import LOG_EPOCH
 
 PARTITIONS = 12
 ANN = user_key(1, "ann")
@@ -56,9 +69,9 @@ def bought(offset: int, at_s: float) -> Message:
     return Message(offset, int(at_s * 1000), ANN, value)
 
 
-def wish(operator: str, **window: int) -> Command:
-    """The segment of those who bought once (`eq`) or at least once (`gte`), in the window if one is given."""
-    condition = {"type": "event_count", "event_type": "buy", "operator": operator, "value": 1} | window
+def wish(operator: str, value: int = 1, **window: int) -> Command:
+    """The segment of those who bought so often (`eq`) or at least so often (`gte`), in the window if one is given."""
+    condition = {"type": "event_count", "event_type": "buy", "operator": operator, "value": value} | window
     return Command(1, SEGMENT, 1, serving=VersionWish(1, {"logic": "AND", "conditions": [condition]}))
 
 
@@ -75,17 +88,30 @@ class Running:
     def __init__(self, bootstrap_servers: str, redis: Any, owner: Owner, publisher: Publisher) -> None:
         self._bootstrap_servers, self.redis, self.owner = bootstrap_servers, redis, owner
         self.reports: list[Progress] = []
+        self.history: HistoryAddress
         self.worker = asyncio.create_task(owner.run())
         self.publishing = asyncio.create_task(publisher.run())
 
     async def follow(self, command: Command) -> None:
         """Take a command; returns when its walk is reported."""
         self.owner.wish(command)
+        await self.reported("switched")
 
-        async def switched() -> bool:
-            return [report.status for report in self.reports] == ["switched"]
+    async def reported(self, *statuses: str) -> None:
+        """Wait until all that was reported is this."""
 
-        await until(switched)
+        async def said() -> bool:
+            return tuple(report.status for report in self.reports) == statuses
+
+        await until(said)
+
+    def archive(self, next_offset: int, *messages: Message) -> None:
+        """Make them all that the history has of the partition below `next_offset`."""
+        events = [to_event(decode_event(m.value or b""), m.timestamp * 1000, m.offset) for m in messages]
+        rows = [row_of(1, event, PARTITION) for event in events]
+        with PartitionIndex() as index:
+            stretch = Stretch(0, Position(next_offset, rows[-1].received_at), rows, index.mark(rows))
+        HistoryWriter(self.history, LOG_EPOCH).append({PARTITION: stretch})
 
     async def fold(self, start: int, end: int, *messages: Message) -> None:
         """Deliver `[start, end)` and wait until it is published."""
@@ -148,18 +174,25 @@ async def owning(
     consumer = new_consumer()
     table = await asyncio.to_thread(recover, consumer, PARTITION, epoch, lambda: None)
     await asyncio.to_thread(consumer.close)
-    recovery = Recovery(table, table.after_recovery(epoch, "log"), committed=0, state_was_lost=False)
+    recovery = Recovery(table, table.after_recovery(epoch, LOG_EPOCH), 0, 0, state_was_lost=False)
     changelog, writer = changelog_class(producer, table, new_consumer), MembershipWriter(redis, table, lambda _: None)
     publisher = publisher_class(table, changelog, writer, producer)
     await publisher.take_over(recovery)
     reports: list[Progress] = []
     step, ceiling = Step(table, PARTITIONS), DeadLetterCeiling(0)
-    owner = Owner(table, step, changelog, publisher, reports.append, clock, ceiling)
-    running = Running(bootstrap_servers, redis, owner, publisher)
-    running.reports = reports
-    yield running
-    for task in (running.worker, running.publishing):
-        task.cancel()
-    await asyncio.gather(running.worker, running.publishing, return_exceptions=True)
+    with tempfile.TemporaryDirectory() as folder:
+        reader = HistoryReader(HistoryAddress.of(folder), PARTITIONS)
+        engine = Engine([reader.folder], Path(folder), memory_mb=200, threads=1)
+        backfills = Backfills(History(reader, engine, LOG_EPOCH))
+        owner = Owner(table, step, changelog, publisher, reports.append, clock, ceiling, backfills)
+        running = Running(bootstrap_servers, redis, owner, publisher)
+        running.reports, running.history = reports, HistoryAddress.of(folder)
+        tasks = running.worker, running.publishing, asyncio.create_task(backfills.run())
+        yield running
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        backfills.close()
+        engine.close()
     await asyncio.to_thread(producer.stop, PATIENCE_S)
     await redis.aclose()

@@ -1,7 +1,9 @@
-"""An edited definition keeps the state of what it still shares, through a crash as well."""
+"""An edited definition keeps the state of what it still shares, and history gives the rest; through a crash as well."""
 
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from tests.support.evaluators import EvaluatorProcess, wait_for
 from tests.support.stream import Stream
@@ -15,6 +17,7 @@ def bought(at_least: int, *others: dict[str, Any]) -> dict[str, Any]:
     return {"logic": "OR", "conditions": [count, *others]}
 
 
+@pytest.mark.usefixtures("exporter")
 def test_what_was_counted_counts_on(stream: Stream, new_worker: Callable[..., EvaluatorProcess]) -> None:
     worker = new_worker().await_ready()
     stream.activate({1: bought(1)})

@@ -8,6 +8,7 @@ import pytest
 from services.evaluator.owner import LostPlace
 from services.evaluator.records import RecordBatch
 from shared.contracts import redis_keys as keys
+from shared.contracts.command import Command
 from shared.contracts.topics import CHANGELOG, declare
 from shared.runtime.kafka import ensure_topics
 from tests.integration.evaluator.support import (
@@ -15,6 +16,7 @@ from tests.integration.evaluator.support import (
     PARTITION,
     PATIENCE_S,
     SECOND_US,
+    SEGMENT,
     Running,
     bought,
     owning,
@@ -60,14 +62,25 @@ async def test_a_turned_user_is_in_the_changelog_before_the_batch_is_acknowledge
     assert await running.members() == [b"ann"]
 
 
-async def test_a_cutover_is_durable_before_it_is_reported_and_events_below_do_not_count(running: Running) -> None:
+async def test_a_cutover_is_durable_at_once_and_reported_when_history_has_given_what_lies_before(
+    running: Running,
+) -> None:
     await running.fold(0, 3, bought(0, 1000))
-    await running.follow(WISH)
-    assert [report.cutover for report in running.reports] == [3]
-    assert b"\0segment:7" in [key for key, _ in await running.messages(CHANGELOG)]
-    assert await running.members() == []
+    twice = wish("gte", value=2, window_seconds=5)
+    running.owner.wish(Command(1, SEGMENT, 1, computing=twice.serving))
+
+    async def is_durable() -> bool:
+        return b"\0segment:7" in [key for key, _ in await running.messages(CHANGELOG)]
+
+    await until(is_durable)
     await running.fold(3, 4, bought(3, 1001))
-    assert await running.members() == [b"ann"]
+    assert running.reports == [], "history does not reach the cutover yet"
+    running.archive(3, bought(0, 1000))
+    await running.reported("ready")
+    assert [report.cutover for report in running.reports] == [3]
+    running.owner.wish(Command(1, SEGMENT, 2, serving=twice.serving))
+    await running.reported("ready", "switched")
+    assert await running.members() == [b"ann"], "one before the cutover, one from it on"
 
 
 async def test_a_command_that_is_not_newer_changes_nothing(running: Running) -> None:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 
+import pytest
 from confluent_kafka import Producer
 
 from shared.contracts.dead_letter import read_dead_letter_headers
@@ -100,21 +101,23 @@ def test_switching_off_takes_everybody_out_and_deleting_leaves_nothing(stream: S
     assert exits == {1: "deactivated", 2: "deleted"}
 
 
+@pytest.mark.usefixtures("exporter")
 def test_computing_leaves_the_answers_alone_until_the_switch(stream: Stream, new_worker: NewWorker) -> None:
     new_worker().await_ready()
     stream.activate({1: BOUGHT})
     stream.send("anna", "buy")
     stream.flush()
     entered(stream, "anna", 1)
-    twice = {"logic": "AND", "conditions": [BOUGHT["conditions"][0] | {"value": 2}]}  # type: ignore[operator]
-    stream.await_reports("ready", {stream.wish(1, serving=BOUGHT, computing=twice, computing_version=2)})
+    count = {"type": "event_count", "event_type": "buy", "operator": "gte", "value": 3, "window_days": 1}
+    thrice = {"logic": "AND", "conditions": [count]}
+    stream.await_reports("ready", {stream.wish(1, serving=BOUGHT, computing=thrice, computing_version=2)})
     for _ in range(2):
         assert is_in(stream, "anna", 1)
         stream.send("anna", "buy")
         stream.flush()
     stream.await_committed()
-    # counted since the compute began, not since the switch
-    stream.await_reports("switched", {stream.wish(1, serving=twice, version=2)})
+    # the one before the compute is in history, the others came live
+    stream.await_reports("switched", {stream.wish(1, serving=thrice, version=2)})
     assert is_in(stream, "anna", 1)
     assert len(stream.changes()) == 1
 

@@ -82,9 +82,10 @@ def free_port() -> int:
 class Process:
     """`python -m services.exporter` with an environment of its own."""
 
-    def __init__(self, bootstrap_servers: str, **settings: str) -> None:
+    def __init__(self, bootstrap_servers: str, history: Path, **settings: str) -> None:
         self.port = int(settings.setdefault("SHOAL_EXPORTER_PORT", str(free_port())))
-        environ = {"PATH": os.environ["PATH"], "SHOAL_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers} | settings
+        addresses = {"SHOAL_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "SHOAL_HISTORY": str(history)}
+        environ = {"PATH": os.environ["PATH"]} | addresses | settings
         self._running = subprocess.Popen(
             [sys.executable, "-m", "services.exporter"], cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
         )
@@ -104,9 +105,9 @@ class Process:
 
 
 @contextlib.contextmanager
-def exporter_process(bootstrap_servers: str, **settings: str) -> Iterator[Process]:
+def exporter_process(bootstrap_servers: str, history: Path, **settings: str) -> Iterator[Process]:
     """A running exporter, killed at the end if it still runs."""
-    process = Process(bootstrap_servers, **settings)
+    process = Process(bootstrap_servers, history, **settings)
     try:
         yield process
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -33,21 +34,25 @@ class CrashingDelivery(Delivery):
         raise Crash
 
 
-def _settings(bootstrap_servers: str) -> ExporterSettings:
-    return ExporterSettings(kafka_bootstrap_servers=bootstrap_servers, port=free_port())
+def _settings(bootstrap_servers: str, history: Path) -> ExporterSettings:
+    return ExporterSettings(kafka_bootstrap_servers=bootstrap_servers, history=str(history), port=free_port())
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_a_crash_beside_the_acknowledgement_loses_no_answer(kafka_bootstrap_servers: str, after: bool) -> None:
+async def test_a_crash_beside_the_acknowledgement_loses_no_answer(
+    kafka_bootstrap_servers: str, tmp_path: Path, after: bool
+) -> None:
     ensure_topics(kafka_bootstrap_servers, declare(12))
     produce(kafka_bootstrap_servers, [request(number) for number in range(1, 9)])
     crashing = CrashingDelivery(kafka_bootstrap_servers, after=after)
     with pytest.raises(Crash):
-        await Exporter(_settings(kafka_bootstrap_servers), crashing, Watchdog(60, "test")).run(asyncio.Event())
+        await Exporter(_settings(kafka_bootstrap_servers, tmp_path), crashing, Watchdog(60, "test")).run(
+            asyncio.Event()
+        )
     assert await asyncio.to_thread(committed, kafka_bootstrap_servers, GROUP) == 0
 
     stop = asyncio.Event()
-    running = asyncio.create_task(create_app(_settings(kafka_bootstrap_servers)).run(stop))
+    running = asyncio.create_task(create_app(_settings(kafka_bootstrap_servers, tmp_path)).run(stop))
     answered: set[int] = set()
     count = 8
     while answered != set(range(1, 9)):

@@ -3,6 +3,7 @@
 import signal
 import socket
 import time
+from pathlib import Path
 
 import httpx
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
@@ -37,16 +38,16 @@ def _await_ready(process: Process) -> dict[str, object]:
     raise AssertionError("never ready")
 
 
-def test_every_request_is_answered_and_poison_is_set_aside(kafka_bootstrap_servers: str) -> None:
+def test_every_request_is_answered_and_poison_is_set_aside(kafka_bootstrap_servers: str, tmp_path: Path) -> None:
     ensure_topics(kafka_bootstrap_servers, declare(12))
     poison = (b"3", b'{"export_id": 3, "out')
     produce(kafka_bootstrap_servers, [request(1), request(2), poison, request(4), (None, None)])
-    with exporter_process(kafka_bootstrap_servers) as process:
+    with exporter_process(kafka_bootstrap_servers, tmp_path) as process:
         answers = [decode_progress(m.value() or b"") for m in await_messages(kafka_bootstrap_servers, PROGRESS, 3)]
         dead = await_messages(kafka_bootstrap_servers, DEAD_LETTERS, 2)
         assert _await_ready(process) == {
             "status": "ready",
-            "parts": {"kafka": "ok", "assignment": "ok", "delivery": "ok"},
+            "parts": {"kafka": "ok", "assignment": "ok", "delivery": "ok", "history": "ok"},
         }
         shown = httpx.get(f"http://127.0.0.1:{process.port}/metrics").text
         code, told = process.end(signal.SIGTERM)
@@ -62,31 +63,31 @@ def test_every_request_is_answered_and_poison_is_set_aside(kafka_bootstrap_serve
     assert committed(kafka_bootstrap_servers, "shoal-exporter") == 5
 
 
-def test_after_a_clean_end_nothing_is_answered_twice(kafka_bootstrap_servers: str) -> None:
+def test_after_a_clean_end_nothing_is_answered_twice(kafka_bootstrap_servers: str, tmp_path: Path) -> None:
     ensure_topics(kafka_bootstrap_servers, declare(12))
     produce(kafka_bootstrap_servers, [request(number) for number in range(1, 6)])
-    with exporter_process(kafka_bootstrap_servers) as first:
+    with exporter_process(kafka_bootstrap_servers, tmp_path) as first:
         await_messages(kafka_bootstrap_servers, PROGRESS, 5)
         assert first.end(signal.SIGINT)[0] == 0
     produce(kafka_bootstrap_servers, [request(6)])
-    with exporter_process(kafka_bootstrap_servers) as second:
+    with exporter_process(kafka_bootstrap_servers, tmp_path) as second:
         await_messages(kafka_bootstrap_servers, PROGRESS, 6)
         assert second.end(signal.SIGTERM)[0] == 0
     answered = [decode_progress(m.value() or b"").id for m in await_messages(kafka_bootstrap_servers, PROGRESS, 6)]
     assert sorted(answered) == [1, 2, 3, 4, 5, 6]
 
 
-def test_start_creates_the_missing_topics(kafka_bootstrap_servers: str) -> None:
-    with exporter_process(kafka_bootstrap_servers) as process:
+def test_start_creates_the_missing_topics(kafka_bootstrap_servers: str, tmp_path: Path) -> None:
+    with exporter_process(kafka_bootstrap_servers, tmp_path) as process:
         _await_ready(process)
         assert topic_names(kafka_bootstrap_servers) == {topic.name for topic in declare(12)}
         assert process.end(signal.SIGTERM)[0] == 0
 
 
-def test_a_different_topic_is_refused_in_one_line(kafka_bootstrap_servers: str) -> None:
+def test_a_different_topic_is_refused_in_one_line(kafka_bootstrap_servers: str, tmp_path: Path) -> None:
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap_servers})
     admin.create_topics([NewTopic("events", 3, 1)])["events"].result()
-    with exporter_process(kafka_bootstrap_servers) as process:
+    with exporter_process(kafka_bootstrap_servers, tmp_path) as process:
         code, told = process.end()
     assert code == 2
     lines = [line for line in told.splitlines() if " INFO " not in line]
@@ -94,21 +95,21 @@ def test_a_different_topic_is_refused_in_one_line(kafka_bootstrap_servers: str) 
     assert lines[0].startswith("exporter: topic events: 12 partitions expected, 3 found")
 
 
-def test_an_unknown_setting_is_refused_in_one_line() -> None:
-    with exporter_process("127.0.0.1:1", SHOAL_EXPORTER_PROT="1") as process:
+def test_an_unknown_setting_is_refused_in_one_line(tmp_path: Path) -> None:
+    with exporter_process("127.0.0.1:1", tmp_path, SHOAL_EXPORTER_PROT="1") as process:
         assert process.end() == (2, "exporter: SHOAL_EXPORTER_PROT: unknown setting\n")
 
 
-def test_a_port_in_use_is_refused_in_one_line() -> None:
+def test_a_port_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with exporter_process("127.0.0.1:1", SHOAL_EXPORTER_PORT=str(port)) as process:
+        with exporter_process("127.0.0.1:1", tmp_path, SHOAL_EXPORTER_PORT=str(port)) as process:
             assert process.end() == (2, f"exporter: cannot listen on 127.0.0.1:{port}: Address already in use\n")
 
 
-def test_without_a_broker_it_asks_to_be_started_later() -> None:
+def test_without_a_broker_it_asks_to_be_started_later(tmp_path: Path) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
-    with exporter_process(nowhere) as process:
+    with exporter_process(nowhere, tmp_path) as process:
         code, told = process.end()
     assert code == 75
     assert told.splitlines()[-1].startswith(f"exporter: Kafka at {nowhere}: ")

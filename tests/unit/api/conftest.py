@@ -20,6 +20,7 @@ def settings() -> ApiSettings:
         "kafka_bootstrap_servers": "127.0.0.1:1",
         "redis_url": "redis://127.0.0.1:1",
         "database_url": "postgresql://nobody@127.0.0.1:1/none",
+        "history": "/none",
         "bootstrap_key": KEY,
     }
     return ApiSettings.model_validate(values)

@@ -19,7 +19,7 @@ import pytest
         "/api/segments/" + "9" * 5000 + "/",
         "/api/segments%2F1/",
         "/api/segments/1%2Fversions/",
-        "/api/segments/preview/",
+        "/api/segments/previews/",
         "/api/segments//membership/",
         "/api/auth/token/",
         "/api/webhooks/",

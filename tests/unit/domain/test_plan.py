@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from shared.domain.compiled_segment import Activation
+from shared.domain.compiled_segment import Activation, slot_since
 from shared.domain.definition import parse_definition
 from shared.domain.event import Event
 from shared.domain.fold import fold
@@ -114,7 +114,7 @@ def test_a_definition_finds_gathered_what_suffices_for_it() -> None:
     plan = compile_plan([first, activation(2, count("view", value=3, **week), since=9)])
 
     def gathered(*conditions: dict[str, Any]) -> list[int]:
-        return list(plan.gathered(activation(3, *conditions).definition).values())
+        return list(map(slot_since, plan.gathered(activation(3, *conditions).definition).values()))
 
     assert gathered(count("view", value=3, window_days=30)) == [5], "the newest times decide windows of any length"
     assert gathered(count("view", value=4, **day)) == [], "three are kept"

@@ -26,19 +26,25 @@ STATE = UserState(
     },
     event_ids={"e-1": 1_777_118_399_000_000},
     unsent=[(3, b"{}")],
+    merged=("77ab@12.9",),
 )
 
 
 def test_the_stored_form_is_frozen() -> None:
     assert encode_state(STATE).hex() == (
-        "9a01cf000650479ef4b000290703cf000650479ee56dc082a63563316540309200cf000650479ee56dc0a73737616240"
-        "31329402d2ffe91ca000d2ffe17b8081059802c3cf000650479ee56dc0cf7fffffffffffffff010009cf000650479ef4"
-        "b00081a3652d31cf000650479ee56dc0919203c4027b7d"
+        "9b01cf000650479ef4b000290703cf000650479ee56dc082a63563316540309200cf000650479ee56dc0a737376162403132"
+        "9402d2ffe91ca000d2ffe17b8081059802c3cf000650479ee56dc0cf7fffffffffffffff010009cf000650479ef4b00081a3"
+        "652d31cf000650479ee56dc0919203c4027b7d91a9373761624031322e39"
     )
 
 
+def test_a_state_of_before_there_was_a_history_is_read() -> None:
+    before = msgspec.msgpack.encode(msgspec.msgpack.decode(encode_state(STATE))[:10])
+    assert decode_state(before) == msgspec.structs.replace(STATE, merged=())
+
+
 def test_an_empty_state_is_small_and_its_defaults_are_its_own() -> None:
-    assert encode_state(UserState()).hex() == "9a01cf7fffffffffffffffff00000080808090"
+    assert encode_state(UserState()).hex() == "9b01cf7fffffffffffffffff0000008080809090"
     one, other = UserState(), UserState()
     one.slots["x"] = [1]
     one.event_ids["e"] = 1

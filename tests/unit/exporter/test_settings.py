@@ -5,10 +5,10 @@ import pytest
 from services.exporter.settings import ExporterSettings
 from shared.runtime.settings import InvalidSettings
 
-NEEDED = {"SHOAL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
+NEEDED = {"SHOAL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092", "SHOAL_HISTORY": "/history"}
 
 
-def test_only_the_broker_is_needed() -> None:
+def test_only_the_broker_and_a_place_for_the_history_are_needed() -> None:
     settings = ExporterSettings.load(NEEDED)
     assert (settings.host, settings.port, settings.partitions) == ("127.0.0.1", 8002, 12)
 
@@ -24,9 +24,17 @@ def test_one_environment_may_serve_all_services() -> None:
         ({}, "SHOAL_KAFKA_BOOTSTRAP_SERVERS"),
         (NEEDED | {"SHOAL_EXPORTER_PORT": "eighty"}, "SHOAL_EXPORTER_PORT"),
         (NEEDED | {"SHOAL_EXPORTER_STANDSTILL_S": "0"}, "SHOAL_EXPORTER_STANDSTILL_S"),
+        (NEEDED | {"SHOAL_HISTORY": "gs://bucket/x"}, "SHOAL_HISTORY"),
+        (NEEDED | {"SHOAL_HISTORY": "s3:///x"}, "SHOAL_HISTORY"),
+        (NEEDED | {"SHOAL_HISTORY": ""}, "SHOAL_HISTORY"),
         (NEEDED | {"SHOAL_EXPORTER_PROT": "80"}, "SHOAL_EXPORTER_PROT: unknown"),
     ],
 )
 def test_a_wrong_missing_or_unknown_setting_is_named(environ: dict[str, str], key: str) -> None:
     with pytest.raises(InvalidSettings, match=key):
         ExporterSettings.load(environ)
+
+
+@pytest.mark.parametrize("place", ["/var/lib/shoal", "history", "a:b", "s3://bucket", "s3://bucket/a/b"])
+def test_the_history_lies_in_a_folder_or_a_bucket(place: str) -> None:
+    assert ExporterSettings.load(NEEDED | {"SHOAL_HISTORY": place}).history == place

@@ -1,0 +1,142 @@
+"""The event history as the api reads it: locked in, in slots, and with its faults as answers."""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from duckdb import DuckDBPyConnection
+
+from services.api.bodies import Receive
+from services.api.errors import ApiError, Unavailable
+from services.api.events_log import EventsLog, LogState
+from services.api.history_pool import HistoryPool, Limits, Run
+from services.api.settings import ApiSettings
+from shared.history.address import HistoryAddress
+from shared.history.engine import Engine, read_again
+from shared.history.errors import HistoryFault, HistoryOverloaded, HistoryUnavailable
+from shared.history.snapshot import HistoryReader, Snapshot
+from shared.runtime.clock import Clock
+
+_Answer = TypeVar("_Answer")
+
+_log = logging.getLogger(__name__)
+
+
+class Opened(NamedTuple):
+    """The history, opened for one question: `cursor` has the view `events` over the files of `snapshot`.
+
+    log: before the snapshot was taken; None when Kafka did not answer. now_us: the wall clock before both.
+    """
+
+    cursor: DuckDBPyConnection
+    snapshot: Snapshot
+    log: LogState | None
+    now_us: int
+
+
+class History:
+    """Asks the history, within the limits of the settings."""
+
+    def __init__(self, settings: ApiSettings, clock: Clock) -> None:
+        """Connects to nothing yet."""
+        self._settings, self._clock = settings, clock
+        self._address = HistoryAddress.of(settings.history)
+        self._log = EventsLog(settings.kafka_bootstrap_servers, settings.partitions)
+        self._pool = HistoryPool(
+            Limits(
+                settings.history_slots, settings.history_waiting, settings.history_wait_s, settings.history_time_limit_s
+            )
+        )
+        self._engine: Engine | None = None
+
+    def start(self) -> None:
+        """Make DuckDB's instance."""
+        settings = self._settings
+        self._reader = HistoryReader(self._address, settings.partitions)
+        self._engine = Engine(
+            [self._reader.folder],
+            Path(settings.history_temp or tempfile.gettempdir()),
+            settings.history_memory_mb,
+            settings.history_threads,
+            settings.history_temp_mb,
+        )
+
+    async def stop(self) -> None:
+        """End what is asked, and free all."""
+        await self._pool.close()
+        if self._engine is not None:
+            self._engine.close()
+
+    async def ask(self, kind: str, receive: Receive, question: Callable[[Opened], _Answer]) -> _Answer:
+        """The answer of the question, which runs on a thread of its own.
+
+        Args:
+            kind: of question, for the metrics.
+            receive: of the request: when its client leaves, the question ends.
+            question: asked again, once, if a file of the history went away meanwhile.
+
+        Raises:
+            ApiError: it cannot be answered, now or ever.
+            Disconnected: the client left.
+        """
+        try:
+            return await self._pool.run(kind, receive, lambda run: self._on_thread(run, question))
+        except HistoryFault as fault:
+            _log.warning("the history cannot answer (%s): %s", kind, fault)
+            raise _answer_to(fault) from fault
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody asks."""
+        return self._pool.is_idle
+
+    async def log(self) -> LogState | None:
+        """The log of events as it is now; None if Kafka does not answer."""
+        return await asyncio.to_thread(self._log.read)
+
+    async def snapshot(self, log_epoch: str) -> Snapshot:
+        """The newest, with the numbers of this log. Raises HistoryUnavailable."""
+        return await asyncio.to_thread(self._reader.snapshot, log_epoch)
+
+    async def ask_of(self, kind: str, snapshot: Snapshot, question: Callable[[DuckDBPyConnection], _Answer]) -> _Answer:
+        """As `ask`, for nobody's request: the answer by the files of a snapshot. Raises HistoryFault, Unavailable."""
+
+        def asked(run: Run) -> _Answer:
+            assert self._engine is not None
+            with self._engine.session(snapshot.files) as cursor:
+                run.uses(cursor)
+                return question(cursor)
+
+        return await self._pool.run(kind, _nobody_leaves, asked)
+
+    def _on_thread(self, run: Run, question: Callable[[Opened], _Answer]) -> _Answer:
+        now_us, log = self._clock.now_us(), self._log.read()
+
+        def listed() -> Snapshot:
+            if self._address.folder is not None and not self._address.folder.is_dir():
+                raise HistoryUnavailable(f"there is no folder {self._address.folder}")
+            return self._reader.snapshot("" if log is None else log.epoch)
+
+        def asked(snapshot: Snapshot) -> _Answer:
+            assert self._engine is not None
+            with self._engine.session(snapshot.files) as cursor:
+                run.uses(cursor)
+                return question(Opened(cursor, snapshot, log, now_us))
+
+        return read_again(listed, asked)
+
+
+async def _nobody_leaves() -> MutableMapping[str, Any]:
+    await asyncio.Event().wait()
+    return {}
+
+
+def _answer_to(fault: HistoryFault) -> ApiError:
+    if isinstance(fault, HistoryUnavailable):
+        return Unavailable("the history cannot be read now")
+    if isinstance(fault, HistoryOverloaded):
+        return Unavailable("the answer needs more memory or temporary space than is allowed")
+    return ApiError(500, {"detail": "a file of the history is broken: the log of the api names it"})
