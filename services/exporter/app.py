@@ -94,6 +94,8 @@ class Exporter(ConsumerRebalanceListener):  # type: ignore[misc] # no type infor
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            session_timeout_ms=round(self._settings.session_timeout_s * 1000),
+            heartbeat_interval_ms=round(self._settings.session_timeout_s * 300),
         )
         consumer.subscribe([EXPORT_REQUESTS], listener=self)
         probe = None

@@ -56,7 +56,8 @@ class Archiver:
 
     def run(self, stop: threading.Event) -> None:
         """Archive until told to stop, and then what was read."""
-        self._log = EventLog(self._settings.kafka_bootstrap_servers, self._settings.archive_group)
+        settings = self._settings
+        self._log = EventLog(settings.kafka_bootstrap_servers, settings.archive_group, settings.session_timeout_s)
         try:
             while not stop.is_set():
                 self._beat()

@@ -10,8 +10,6 @@ from confluent_kafka.admin import AdminClient
 from shared.contracts.topics import EVENTS, EVENTS_MAX_BYTES
 from shared.runtime.kafka import topic_id
 
-GROUP = "shoal-archiver"
-
 _AT_ONCE = 5_000
 _ANSWER_S = 5
 _EOF = KafkaError._PARTITION_EOF  # noqa: SLF001 - that is its public spelling
@@ -29,7 +27,7 @@ class Ends(NamedTuple):
 class EventLog:
     """One member of the group. For one thread."""
 
-    def __init__(self, bootstrap_servers: str, group: str = GROUP) -> None:
+    def __init__(self, bootstrap_servers: str, group: str, session_timeout_s: float) -> None:
         """Joins the group, without waiting for it."""
         client: dict[str, str | int | float | bool] = {
             "bootstrap.servers": bootstrap_servers,
@@ -47,7 +45,8 @@ class EventLog:
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "error",
                 "partition.assignment.strategy": "range",
-                "session.timeout.ms": 10_000,
+                "session.timeout.ms": round(session_timeout_s * 1000),
+                "heartbeat.interval.ms": round(session_timeout_s * 300),
                 "fetch.message.max.bytes": EVENTS_MAX_BYTES,
                 "fetch.queue.backoff.ms": 5,  # else it rests for a second whenever its queue is full
                 "queued.max.messages.kbytes": 16_384,

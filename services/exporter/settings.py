@@ -22,6 +22,9 @@ class ExporterSettings(CommonSettings):
     """An event is in the history at the latest so long after it was read; each time is a commit and up to two files."""
     archive_group: str = Field(default="shoal-archiver", min_length=1)
     """Consumer group of the exporters that share the partitions of `events`."""
+    session_timeout_s: Seconds = 10
+    """The broker gives the partitions of a silent exporter to another after so long; at least the broker's
+    `group.min.session.timeout.ms` (6 s by default)."""
     accept_lost_events: bool = False
     """Go on although events that are not archived are no longer in the log: the history will lack them."""
     crash_at: str = Field(default="", pattern=CRASH_AT_PATTERN)

@@ -88,8 +88,10 @@ class _Verbs:
         return self.partial_of(both, lost)
 
     def partial_of(self, entries: Iterable[tuple[int, int, int]], lost: int = 0) -> Partial:
-        partial = [0, lost, *self._nothing, *chain.from_iterable(sorted(entries))]
-        self._take_again(partial)
+        ordered = sorted(entries)
+        partial = [0, lost, *self._nothing]
+        self._take_all(partial, ordered)
+        partial += chain.from_iterable(ordered)
         self._give_up(partial)
         return partial
 
@@ -111,9 +113,13 @@ class _Verbs:
 
     def _take_again(self, partial: Partial) -> None:
         partial[0], partial[_COUNTS : self._head] = 0, self._nothing
-        for time, _, mask in _entries(partial, self._head):
-            self._take(partial, time, mask)
-            if partial[0] and not self._strict:
+        self._take_all(partial, _entries(partial, self._head))
+
+    def _take_all(self, partial: Partial, entries: list[tuple[int, int, int]]) -> None:
+        take, until_found = self._take, not self._strict
+        for time, _, mask in entries:
+            take(partial, time, mask)
+            if until_found and partial[0]:
                 return
 
     def _give_up(self, partial: Partial) -> None:

@@ -54,7 +54,7 @@ def partials_of(
     rows = RowsByUser(tenant, log_epoch, wants)
     reads = [gathered(want, rows, as_of_us) for want in wants]
     users, sample = _users(cursor, tenant)
-    needed = rows.needed_bytes(users, _rows_by_type(cursor, tenant))
+    needed = rows.needed_bytes(users, _rows_by_type(cursor, tenant) if rows.has_lists else {})
     pending = _divided(sample, math.ceil(needed / _allowed_bytes(cursor)), Range(None, None))[::-1]
     while pending:
         one = pending.pop()

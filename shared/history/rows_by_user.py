@@ -48,6 +48,11 @@ class RowsByUser:
             f"({' OR '.join(belows)})",
         ]
 
+    @property
+    def has_lists(self) -> bool:
+        """Whether the memory needed depends on the number of rows."""
+        return bool(self._listed)
+
     def needed_bytes(self, users: int, rows_by_type: Mapping[str, int]) -> int:
         """About the memory that the aggregates take, of so many users, with so many rows of each event type."""
         listed = sum(

@@ -40,7 +40,7 @@ _ORDER = "tenant, event_type, user_id, occurred_at, log_offset"
 _MEMORY_MB = 256
 _BATCH_ROWS, _BATCH_BYTES = 50_000, 8 << 20
 """Rows of a row group; and their bytes, compressed."""
-_VACUUM_EVERY_S = 600
+_VACUUM_EVERY_S = 1_800
 _MERGES = "merges"
 """Number of the table that every merge raises: it lets two at once exclude each other."""
 
@@ -91,7 +91,7 @@ class Upkeep:
         """Remove files that left the table two hours ago or were never part of it. Raises what deltalake raises."""
         self._vacuumed = time.monotonic()
         if (table := open_table(self._address)) is not None:
-            table.vacuum(dry_run=False)
+            table.vacuum(dry_run=False, full=True)
 
     def _merge(self, table: DeltaTable, files: Sequence[File]) -> None:
         """Replace the files by one. Raises Conflict: another merge was first."""

@@ -4,6 +4,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction
 
 from shared.history.address import HistoryAddress
 from shared.history.files import TableFiles
@@ -42,6 +45,7 @@ class HistoryWriter:
         """`log_epoch`: the topic id of `events`."""
         self._address, self._log_epoch = address, log_epoch
         self._files = TableFiles(address)
+        self._unsure: list[AddAction] = []
 
     def take(self, partitions: Collection[int], beat: Callable[[], None]) -> dict[int, Taken]:
         """What the table says of these partitions; it is made if there is none. Raises HistoryUnavailable."""
@@ -72,6 +76,7 @@ class HistoryWriter:
     def _append(self, stretches: Mapping[int, Stretch]) -> int:
         with clear_faults(self._address):
             table = create_table(self._address)
+            self._tidy(table)
             starts = {}
             for partition, stretch in stretches.items():
                 at = position(table, self._log_epoch, partition)
@@ -90,8 +95,22 @@ class HistoryWriter:
             except Conflict:
                 self._files.remove(written)
                 raise
+            except (OSError, DeltaError):
+                self._unsure = written
+                raise
             crash_point("after_delta_commit")
             return len(rows)
+
+    def _tidy(self, table: DeltaTable) -> None:
+        """Remove the files of a commit that failed, or else a full disk fills with them as it is tried again.
+
+        Of a folder only, where a commit is made or not; in a bucket one that failed here may still come through, and
+        the files are left to `vacuum`.
+        """
+        if self._unsure and self._address.folder is not None:
+            named = set(table.file_uris())
+            self._files.remove(file for file in self._unsure if f"{self._address.events}/{file.path}" not in named)
+        self._unsure = []
 
     def _table(self, stretches: Mapping[int, Stretch], starts: Mapping[int, int]) -> pa.Table:
         rows: list[Row] = []

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [evaluator|segments|recovery|latency|previews ...]`: prints tables, writes bench.json."""
+"""`python -m tests.bench [names]`: prints tables, writes bench.json; without names all of them."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.local.installation import ROOT
-from tests.bench import beside, evaluator, latency, previews, recovery, segments
+from tests.bench import backfill, beside, evaluator, history_data, latency, previews, recovery, segments
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -18,7 +18,7 @@ def main() -> None:
     """Each benchmark on servers of its own, one after the other."""
     options = _options()
     found: dict[str, Any] = {}
-    for name in options.names or ["evaluator", "segments", "recovery", "latency", "previews"]:
+    for name in options.names or list(_BENCHMARKS):
         found[name] = _BENCHMARKS[name](options)
     RESULT.write_text(json.dumps(found, indent=1))
     print(f"written to {RESULT}")
@@ -32,6 +32,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=beside.ROUNDS, help="segments, and with --beside")
     parser.add_argument("--events", type=int, default=segments.EVENTS, help="segments: of each size in a round")
     parser.add_argument("--sizes", type=int, nargs="+", default=segments.SIZES, help="segments: so many of them")
+    parser.add_argument("--quick", action="store_true", help="backfill: over 1 M events instead of 10 M")
     return parser.parse_args()
 
 
@@ -67,6 +68,12 @@ def _latency(options: argparse.Namespace) -> Any:
     return found
 
 
+def _backfill(options: argparse.Namespace) -> Any:
+    found = backfill.measure(history_data.QUICK if options.quick else history_data.EVENTS)
+    print(backfill.table(found), flush=True)
+    return found
+
+
 def _previews(_: argparse.Namespace) -> Any:
     with running_servers() as servers, TemporaryDirectory() as folder:
         found = previews.measure(servers, Path(folder))
@@ -79,6 +86,7 @@ _BENCHMARKS = {
     "segments": _segments,
     "recovery": _recovery,
     "latency": _latency,
+    "backfill": _backfill,
     "previews": _previews,
 }
 

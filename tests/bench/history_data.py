@@ -4,17 +4,23 @@ What an event is follows from its number alone, so every build of one size is th
 they are: a tenth of the users sends 3 in 10 events.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
+
+from shared.domain.times import DAY_US, SECOND_US
 
 EVENTS = 10_000_000
 QUICK = 1_000_000
 USERS_PER_EVENT = 0.02
 PARTITIONS = 8
 DAYS = 120
-START_S = 1_750_000_000
-"""The instant of the first event, in seconds since 1970; the last is DAYS later, and both are past."""
+START_US = 1_750_000_000 * SECOND_US
+END_US = START_US + DAYS * DAY_US
+"""The instant of the first event, and one after the last; microseconds since 1970."""
 TENANT = 1
 LOG_EPOCH = "bench"
 
@@ -47,10 +53,10 @@ SELECT {tenant}::BIGINT AS tenant,
     '{log_epoch}' AS log_epoch,
     (hash(user_id) % {partitions})::INTEGER AS log_partition,
     number AS log_offset,
-    dice % 1000 = 0 AND number > min(number) OVER (PARTITION BY user_id) AS is_repeat,
+    dice % 1000 = 0 AND NOT makes_known AS is_repeat,
     strftime(received_at, '%Y-%m') AS month,
-    number = min(number) OVER (PARTITION BY user_id) AS makes_known
-FROM drawn
+    makes_known
+FROM (SELECT *, number = min(number) OVER (PARTITION BY user_id) AS makes_known FROM drawn)
 """
 
 _FILES = """
@@ -68,11 +74,22 @@ def history_files(folder: Path, events: int) -> list[str]:
     return sorted(map(str, target.glob("**/*.parquet")))
 
 
+@contextmanager
+def opened_history(files: Sequence[str], temp: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the relation `events`, limited as a service limits its own."""
+    config: dict[str, Any] = {"memory_limit": f"{memory_mb}MB", "temp_directory": str(temp), "threads": 2}
+    listed = ", ".join(f"'{file}'" for file in files)
+    types = "hive_partitioning = true, hive_types = {month: VARCHAR, makes_known: BOOLEAN}"
+    with duckdb.connect(config=config | {"preserve_insertion_order": False}) as connection:
+        connection.execute(f"CREATE VIEW events AS FROM read_parquet([{listed}], {types})")
+        yield connection
+
+
 def _build(target: Path, events: int) -> None:
     values = {
         "users": int(events * USERS_PER_EVENT),
-        "start_us": START_S * 1_000_000,
-        "step_us": DAYS * 86_400 * 1_000_000 // events,
+        "start_us": START_US,
+        "step_us": DAYS * DAY_US // events,
         "events": events,
         "tenant": TENANT,
         "log_epoch": LOG_EPOCH,

@@ -1,11 +1,13 @@
 """Services as processes under a test's control, evaluators above all; and waiting for a condition."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 READY_S = 60
 
 T = TypeVar("T")
+P = TypeVar("P", bound="ServiceProcess")
 
 
 def wait_for(condition: Callable[[], T | None], within_s: float, what: str) -> T:
@@ -64,6 +67,17 @@ class ServiceProcess:
         except AssertionError as error:
             raise AssertionError(f"{error}; its log ends:\n{self.last_lines()}") from None
         return self
+
+    def readiness(self) -> dict[str, str]:
+        """The parts of /readyz, ready or not; empty while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                body = answer.read()
+        except urllib.error.HTTPError as degraded:
+            body = degraded.read()
+        except OSError:
+            return {}
+        return dict(json.loads(body)["parts"])
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -145,14 +159,34 @@ class ExporterProcess(ServiceProcess):
     def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
         super().__init__("exporter", environ, entry)
 
+    def end(self) -> None:
+        """SIGTERM, and SIGKILL if that takes long: who has left its groups holds up nobody."""
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+
 
 @contextmanager
 def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProcess]]:
     """A maker of evaluator processes that are all ended afterwards."""
-    made: list[EvaluatorProcess] = []
+    with _all_ended(EvaluatorProcess, environ) as make:
+        yield make
 
-    def make(**more: Any) -> EvaluatorProcess:
-        made.append(EvaluatorProcess(environ | more.pop("environ", {}), **more))
+
+@contextmanager
+def exporters(environ: dict[str, str]) -> Iterator[Callable[..., ExporterProcess]]:
+    """A maker of exporter processes that are all ended afterwards."""
+    with _all_ended(ExporterProcess, environ) as make:
+        yield make
+
+
+@contextmanager
+def _all_ended(kind: Callable[..., P], environ: dict[str, str]) -> Iterator[Callable[..., P]]:
+    made: list[P] = []
+
+    def make(**more: Any) -> P:
+        made.append(kind(environ | more.pop("environ", {}), **more))
         return made[-1].start()
 
     try:
@@ -162,7 +196,8 @@ def evaluators(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProce
             ended = process.exit_code()
             process.end()
             # shown by pytest when the test failed
-            print(f"--- evaluator on port {process.port}, exit code {ended}, its log ends:\n{process.last_lines()}")
+            where = f"{process.name} on port {process.port}"
+            print(f"--- {where}, exit code {ended}, its log ends:\n{process.last_lines()}")
             process.log.unlink()
 
 

@@ -148,10 +148,13 @@ def test_a_lost_changelog_is_made_anew_from_history_and_what_the_log_still_has(
     new_worker().await_ready()
     stream.send_many(1_000, USERS, seed=7)
     stream.await_committed()
+    added = 0
     for partition, users in Truth(stream, DEFINITIONS).events.items():
         for user_id, events in users.items():
             new = [event for event in events if event.offset >= ends[partition]]
             truth.events[partition].setdefault(user_id, []).extend(new)
+            added += len(new)
+    assert added == 1_000
     assert_all_count(stream, truth=truth)
 
 
