@@ -118,7 +118,7 @@ class Upkeep:
             self._database = database
             database.execute("SET TimeZone = 'UTC'")
             names = ", ".join(FILE_COLUMNS.names)
-            query = f"SELECT {names} FROM read_parquet(?, hive_partitioning = false) ORDER BY {_ORDER}"  # noqa: S608
+            query = f"SELECT {names} FROM read_parquet(?, hive_partitioning = false) ORDER BY {_ORDER}"
             for batch in database.sql(query, params=[paths]).to_arrow_reader(_rows_in_memory(files)):
                 yield batch.cast(FILE_COLUMNS)
             self._database = None
