@@ -26,15 +26,15 @@ _log = logging.getLogger(__name__)
 
 
 class Opened(NamedTuple):
-    """The history, opened for one question: `cursor` has the view `events` over the files of `snapshot`.
+    """The history, opened for one question: `cursor` has the view `events`.
 
-    log: before the snapshot was taken; None when Kafka did not answer. now_us: the wall clock before both.
+    now_us: the wall clock before that. known_until_us: until then the history has all events received; None when
+    Kafka did not say so, or was not asked.
     """
 
     cursor: DuckDBPyConnection
-    snapshot: Snapshot
-    log: LogState | None
     now_us: int
+    known_until_us: int | None
 
 
 class History:
@@ -51,6 +51,7 @@ class History:
             )
         )
         self._engine: Engine | None = None
+        self._epoch = ""
 
     def start(self) -> None:
         """Make DuckDB's instance."""
@@ -70,20 +71,23 @@ class History:
         if self._engine is not None:
             self._engine.close()
 
-    async def ask(self, kind: str, receive: Receive, question: Callable[[Opened], _Answer]) -> _Answer:
+    async def ask(
+        self, kind: str, receive: Receive, question: Callable[[Opened], _Answer], *, is_dated: bool = False
+    ) -> _Answer:
         """The answer of the question, which runs on a thread of its own.
 
         Args:
             kind: of question, for the metrics.
             receive: of the request: when its client leaves, the question ends.
             question: asked again, once, if a file of the history went away meanwhile.
+            is_dated: it is about an instant, so that Kafka is asked until when all is known.
 
         Raises:
             ApiError: it cannot be answered, now or ever.
             Disconnected: the client left.
         """
         try:
-            return await self._pool.run(kind, receive, lambda run: self._on_thread(run, question))
+            return await self._pool.run(kind, receive, lambda run: self._on_thread(run, question, is_dated=is_dated))
         except HistoryFault as fault:
             _log.warning("the history cannot answer (%s): %s", kind, fault)
             raise _answer_to(fault) from fault
@@ -112,19 +116,22 @@ class History:
 
         return await self._pool.run(kind, _nobody_leaves, asked)
 
-    def _on_thread(self, run: Run, question: Callable[[Opened], _Answer]) -> _Answer:
-        now_us, log = self._clock.now_us(), self._log.read()
+    def _on_thread(self, run: Run, question: Callable[[Opened], _Answer], *, is_dated: bool) -> _Answer:
+        now_us, log = self._clock.now_us(), self._log.read() if is_dated else None
+        if log is not None:
+            self._epoch = log.epoch
 
         def listed() -> Snapshot:
             if self._address.folder is not None and not self._address.folder.is_dir():
                 raise HistoryUnavailable(f"there is no folder {self._address.folder}")
-            return self._reader.snapshot("" if log is None else log.epoch)
+            return self._reader.snapshot(self._epoch)
 
         def asked(snapshot: Snapshot) -> _Answer:
             assert self._engine is not None
+            until_us = None if log is None else self._log.known_until_us(log, snapshot, now_us)
             with self._engine.session(snapshot.files) as cursor:
                 run.uses(cursor)
-                return question(Opened(cursor, snapshot, log, now_us))
+                return question(Opened(cursor, now_us, until_us))
 
         return read_again(listed, asked)
 

@@ -10,7 +10,7 @@ import uvicorn
 from services.api.hot.dispatcher import Dispatcher
 
 _CLOSE_AFTER_S = 6
-"""Longer than any request may take, writes to Kafka included."""
+"""Longer than any request may take, writes to Kafka included, but for questions to the history: these are ended."""
 
 
 class Server(uvicorn.Server):

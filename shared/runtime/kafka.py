@@ -138,23 +138,32 @@ def topic_id(admin: AdminClient, name: str, timeout_s: float = _TIMEOUT_S) -> st
     return str(described.topic_id)
 
 
+class Place(NamedTuple):
+    """A message of a partition: its offset, and when it was appended, in milliseconds."""
+
+    offset: int
+    time_ms: int
+
+
 def end_offsets(admin: AdminClient, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
     """The end of each partition, uncommitted messages included. Raises KafkaException."""
-    return {p: found.offset for p, found in _offsets(admin, topic, partitions, OffsetSpec.latest(), timeout_s)}  # type: ignore[no-untyped-call]
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    return {p: at.offset for p, at in _places(admin, topic, dict.fromkeys(range(partitions), latest), timeout_s)}
 
 
-def first_times_ms(admin: AdminClient, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
-    """When the first message of each partition was appended; of those that have one. Raises KafkaException."""
-    found = _offsets(admin, topic, partitions, OffsetSpec.for_timestamp(0), timeout_s)
-    return {p: first.timestamp for p, first in found if first.offset >= 0}
+def first_since(admin: AdminClient, topic: str, times_ms: Mapping[int, int], timeout_s: float) -> dict[int, Place]:
+    """By partition the first message appended at a time or later, if there is one. Raises KafkaException."""
+    wanted = {p: OffsetSpec.for_timestamp(time_ms) for p, time_ms in times_ms.items()}
+    return {p: at for p, at in _places(admin, topic, wanted, timeout_s) if at.offset >= 0}
 
 
-def _offsets(
-    admin: AdminClient, topic: str, partitions: int, wanted: Any, timeout_s: float
-) -> Iterator[tuple[int, Any]]:
-    asked = {TopicPartition(topic, partition): wanted for partition in range(partitions)}
+def _places(
+    admin: AdminClient, topic: str, wanted: Mapping[int, OffsetSpec], timeout_s: float
+) -> Iterator[tuple[int, Place]]:
+    asked = {TopicPartition(topic, partition): spec for partition, spec in wanted.items()}
     for place, answer in admin.list_offsets(asked, request_timeout=timeout_s).items():
-        yield place.partition, answer.result()
+        found = answer.result()
+        yield place.partition, Place(found.offset, found.timestamp)
 
 
 def producer_config(bootstrap_servers: str, max_bytes: int, delivery_timeout_ms: int = 120_000) -> dict[str, object]:

@@ -27,7 +27,10 @@ async def preview(request: Request, wiring: WiringOf, caller: CallerOf, body: sc
     async with wiring.database.begin() as work:
         question = await use_cases.of_given(work, caller, given)
     found = await wiring.history.ask(
-        "preview", request.receive, lambda opened: use_cases.preview(question, opened, body.limit, as_of_us)
+        "preview",
+        request.receive,
+        lambda opened: use_cases.preview(question, opened, body.limit, as_of_us),
+        is_dated=True,
     )
     return JsonAnswer(
         {
@@ -49,7 +52,9 @@ async def estimate(request: Request, wiring: WiringOf, caller: CallerOf, segment
     """
     async with wiring.database.begin() as work:
         question = await use_cases.of_segment(work, caller, segment_id)
-    found = await wiring.history.ask("estimate", request.receive, lambda opened: use_cases.estimate(question, opened))
+    found = await wiring.history.ask(
+        "estimate", request.receive, lambda opened: use_cases.estimate(question, opened), is_dated=True
+    )
     return JsonAnswer(
         {
             "estimated_users": found.estimated_users,

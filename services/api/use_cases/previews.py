@@ -9,7 +9,6 @@ from services.api.auth import Caller
 from services.api.database import UnitOfWork
 from services.api.definitions import GivenDefinition
 from services.api.errors import Invalid
-from services.api.events_log import known_until_us
 from services.api.history import Opened
 from services.api.use_cases import references
 from services.api.use_cases.segments import find
@@ -127,8 +126,8 @@ def _as_of(opened: Opened, tenant: int, asked_us: int | None) -> int:
 
 
 def _known_until(opened: Opened, tenant: int) -> int:
-    if opened.log is not None:
-        return known_until_us(opened.log, opened.snapshot, opened.now_us)
+    if opened.known_until_us is not None:
+        return opened.known_until_us
     # without Kafka's word nothing is known after the tenant's newest event
     ((newest,),) = fetch(opened.cursor, newest_statement(tenant))
     return newest or 0

@@ -4,46 +4,41 @@ import random
 
 import pytest
 
-from services.api.events_log import LogState, known_until_us
+from services.api.events_log import known_until_us
 from services.api.use_cases.previews import between
 from shared.history.snapshot import Snapshot
+from shared.runtime.kafka import Place
 
 NOW_US = 1_800_000_000_000_000
-MS = 1000
-
-
-def snapshot(next_offsets: dict[int, int], received_us: dict[int, int]) -> Snapshot:
-    return Snapshot(1, (), next_offsets, received_us)
 
 
 @pytest.mark.parametrize(
-    ("ends", "firsts_ms", "next_offsets", "received_us", "known_us"),
+    ("archived", "behind", "following", "known_us"),
     [
-        # all archived: now, or what the clock of the broker, which is ahead, says
-        ({0: 5, 1: 0}, {0: 7}, {0: 5}, {0: 70}, NOW_US),
-        ({0: 5, 1: 2}, {0: 7, 1: 8}, {0: 6, 1: 2}, {0: 70, 1: NOW_US + 3}, NOW_US + 3),
-        # nothing was ever sent
-        ({0: 0, 1: 0}, {}, {}, {}, NOW_US),
-        # one lags: just before its last archived message, of whose millisecond there may be more
-        ({0: 5, 1: 9}, {0: 7, 1: 8}, {0: 5, 1: 8}, {0: 70_000, 1: 90_000}, 89_999),
-        # two lag
-        ({0: 5, 1: 9}, {0: 7, 1: 8}, {0: 3, 1: 8}, {0: 70_000, 1: 90_000}, 69_999),
+        # all is archived, or nothing was ever sent: now, or what the clock of the broker, which is ahead, says
+        ({0: (5, 70_000)}, [], {}, NOW_US),
+        ({0: (6, 70_000), 1: (2, NOW_US + 3)}, [], {}, NOW_US + 3),
+        ({}, [], {}, NOW_US),
+        # one is behind: just before the first message that is missing
+        ({0: (5, 70_000), 1: (8, 90_000)}, [1], {1: Place(8, 120)}, 119_999),
+        # which may have been received in the millisecond of the last one archived
+        ({0: (5, 70_000), 1: (8, 90_000)}, [1], {1: Place(9, 120)}, 89_999),
+        ({0: (5, 70_000), 1: (8, 90_000)}, [1], {}, 89_999),
+        # two are behind
+        ({0: (3, 70_000), 1: (8, 90_000)}, [0, 1], {0: Place(3, 100), 1: Place(8, 91)}, 90_999),
         # of one nothing is archived, or only what is no event: just before its first message
-        ({0: 5, 1: 9}, {0: 7, 1: 8}, {0: 5}, {0: 70_000}, 7_999),
-        ({0: 5, 1: 9}, {0: 7, 1: 8}, {0: 5, 1: 3}, {0: 70_000, 1: -1}, 7_999),
-        # one was archived up to what the log has forgotten since, and nothing came after that
-        ({0: 5, 1: 9}, {0: 7}, {0: 5, 1: 8}, {0: 70_000, 1: 90_000}, NOW_US),
+        ({0: (5, 70_000)}, [1], {1: Place(0, 8)}, 7_999),
+        ({0: (5, 70_000), 1: (3, -1)}, [1], {1: Place(0, 8)}, 7_999),
+        # of one nothing is archived, and the log has forgotten its messages
+        ({0: (5, 70_000)}, [1], {}, NOW_US),
     ],
 )
-def test_history_knows_all_until_now_or_until_the_one_that_lags(
-    ends: dict[int, int],
-    firsts_ms: dict[int, int],
-    next_offsets: dict[int, int],
-    received_us: dict[int, int],
-    known_us: int,
+def test_history_knows_all_until_now_or_until_what_is_missing(
+    archived: dict[int, tuple[int, int]], behind: list[int], following: dict[int, Place], known_us: int
 ) -> None:
-    log = LogState("log", ends, firsts_ms)
-    assert known_until_us(log, snapshot(next_offsets, received_us), NOW_US) == known_us
+    next_offsets = {p: next_offset for p, (next_offset, _) in archived.items()}
+    received_us = {p: received for p, (_, received) in archived.items()}
+    assert known_until_us(Snapshot(1, (), next_offsets, received_us), behind, following, NOW_US) == known_us
 
 
 @pytest.mark.parametrize(("matched", "users"), [(0, 0), (0, 7), (7, 7), (3, 7)])
