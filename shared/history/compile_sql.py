@@ -26,7 +26,7 @@ from shared.domain.condition import (
 from shared.domain.plan import compile_plan
 from shared.history.sql_gathered import Gathered, plain
 from shared.history.sql_scope import Scope
-from shared.history.sql_sequence import sequence_rows, sequence_tables
+from shared.history.sql_sequence import sequence_tables
 from shared.history.statement import Statement
 
 _ASKED = 0
@@ -103,7 +103,7 @@ class _Query:
         self._definitions = _reachable(definition, referenced)
         conditions = [each for item in self._definitions.values() for each in gathering(item)]
         sequences = [replace(each, negate=False) for each in conditions if isinstance(each, EventSequence)]
-        self._sequences = {each: f"happened_{number}" for number, each in enumerate(dict.fromkeys(sequences), 1)}
+        self._sequences = {each: f"sequence_{number}" for number, each in enumerate(dict.fromkeys(sequences), 1)}
         others = plain(conditions)
         self._from_known = not conditions or self._is_true_of_nothing()
         self._outer = self._from_known or len(self._sequences) + bool(others) > 1
@@ -117,7 +117,7 @@ class _Query:
 
     def scanned(self) -> str:
         """How many rows were looked at, over all of `answers`."""
-        parts = [f"(SELECT count(*) {sequence_rows(self.scope, each)})" for each in self._sequences]
+        parts = [f"(SELECT count(*) FROM {name}_rows)" for name in self._sequences.values()]
         return " + ".join([*(["coalesce(sum(events), 0)"] if self._gathered else []), *parts]) or "0"
 
     def _all_tables(self, *, with_known: bool) -> Iterator[tuple[str, str]]:
@@ -131,9 +131,9 @@ class _Query:
         if self._gathered:
             yield from self._gathered.tables()
             sources.append("gathered")
-        for number, (condition, column) in enumerate(self._sequences.items(), 1):
-            yield from sequence_tables(self.scope, condition, f"sequence_{number}", column)
-            sources.append(f"sequence_{number}")
+        for condition, name in self._sequences.items():
+            yield from sequence_tables(self.scope, condition, name)
+            sources.append(name)
         join = f"\n  {'LEFT' if self._from_known else 'FULL'} JOIN "
         source = sources[0] + "".join(f"{join}{other} USING (user_id)" for other in sources[1:])
         for number, level in enumerate(levels, 1):
@@ -156,7 +156,7 @@ class _Query:
             member = self._name(condition.segment_id) if known else "false"
             return member if condition.operator == "in" else f"(NOT {member})"
         if isinstance(condition, EventSequence):
-            happened = self._sequences[replace(condition, negate=False)]
+            happened = f"{self._sequences[replace(condition, negate=False)]}_happened"
             return f"coalesce({happened}, false)" if self._outer else happened
         assert self._gathered is not None
         return f"({self._gathered.answer(condition)})"

@@ -2,23 +2,21 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import duckdb
 
 from shared.domain.user_state import Partial
 from shared.history.arrow_columns import integers, texts
+from shared.history.known_users import KnownUsers, Range
 from shared.history.partial_kinds import Read, gathered
-from shared.history.rows_by_user import Range, RowsByUser
+from shared.history.rows_by_user import RowsByUser
 from shared.history.want import Want
 
 BATCH = 8_192
 """Users read at a time."""
 MEMORY_SHARE = 0.4
 """Of the memory limit of DuckDB, what the partials of one pass may take in it; the rest is for reading files."""
-SAMPLE = 1_024
-"""Users drawn to divide all into passes of about equal size."""
 
 _UNITS = {"bytes": 1, **{f"{letter}iB": 1 << 10 * power for power, letter in enumerate("KMGT", 1)}}
 
@@ -53,16 +51,16 @@ def partials_of(
         return
     rows = RowsByUser(tenant, log_epoch, wants)
     reads = [gathered(want, rows, as_of_us) for want in wants]
-    users, sample = _users(cursor, tenant)
-    needed = rows.needed_bytes(users, _rows_by_type(cursor, tenant) if rows.has_lists else {})
-    pending = _divided(sample, math.ceil(needed / _allowed_bytes(cursor)), Range(None, None))[::-1]
+    known = KnownUsers(cursor, tenant, sorted({partition for want in wants for partition in want.below}))
+    needed = rows.needed_bytes(known.count(), _rows_by_type(cursor, tenant) if rows.has_lists else {})
+    pending = known.divided(Range(None, None), math.ceil(needed / _allowed_bytes(cursor)))
     while pending:
         one = pending.pop()
         try:
             batches = _found(cursor, rows, reads, one)
             first = next(batches, None)
         except duckdb.OutOfMemoryException:
-            pending += _halves(one, sample)
+            pending += _halves(one, known)
             continue
         if first is not None:
             yield first
@@ -80,14 +78,6 @@ def _found(
             yield list(map(Found, partitions, user_ids, partials))
 
 
-def _users(cursor: duckdb.DuckDBPyConnection, tenant: int) -> tuple[int, list[str]]:
-    """How many users are known, and the ids of some of them, ascending."""
-    known, bound = "FROM events WHERE tenant = $tenant AND makes_known", {"tenant": tenant}
-    ((users,),) = cursor.sql(f"SELECT count(*) {known}", params=bound).fetchall()
-    drawn = cursor.sql(f"FROM (SELECT user_id {known}) USING SAMPLE reservoir({SAMPLE} ROWS)", params=bound).fetchall()
-    return users, sorted({user_id for (user_id,) in drawn})
-
-
 def _rows_by_type(cursor: duckdb.DuckDBPyConnection, tenant: int) -> dict[str, int]:
     counted = "SELECT event_type, count(*) FROM events WHERE tenant = $tenant GROUP BY event_type"
     return dict(cursor.sql(counted, params={"tenant": tenant}).fetchall())
@@ -100,16 +90,9 @@ def _allowed_bytes(cursor: duckdb.DuckDBPyConnection) -> float:
     return MEMORY_SHARE * float(number) * _UNITS[unit]
 
 
-def _halves(users: Range, sample: list[str]) -> list[Range]:
+def _halves(users: Range, known: KnownUsers) -> list[Range]:
     """A range that needs too much memory as two. Raises duckdb.OutOfMemoryException when no sampled user divides it."""
-    low, high = users
-    inside = [each for each in sample if (low is None or each > low) and (high is None or each < high)]
-    if not inside:
+    halves = known.divided(users, 2)
+    if len(halves) == 1:
         raise duckdb.OutOfMemoryException("too little memory for the partials of a few users")
-    return _divided(inside, 2, users)
-
-
-def _divided(sample: list[str], parts: int, users: Range) -> list[Range]:
-    """The range as that many of about equal size, as far as the sample can tell."""
-    borders = sorted({sample[len(sample) * part // parts] for part in range(1, parts)}) if sample else []
-    return [Range(low, high) for low, high in pairwise([users.low, *borders, users.high])]
+    return halves

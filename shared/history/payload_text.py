@@ -39,11 +39,11 @@ def _rounded(value: Any) -> Any:
 
 
 def _number(value: float) -> float | msgspec.Raw:
+    if not -LIMIT < value < LIMIT:
+        return value
     nearest = round(value * MICRO)
     if -_EXACT < nearest < _EXACT and nearest / MICRO == value and (abs(value) >= _PLAIN or value == 0):
         return value  # its shortest form has no more digits
-    if not -LIMIT < value < LIMIT:
-        return value
     micro = to_micro_units(value)
     assert micro is not None
     whole, fraction = divmod(abs(micro), MICRO)

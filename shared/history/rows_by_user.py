@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import NamedTuple
 
 from shared.domain.condition import PROPERTIES_EVENT, EventTypes, Filters
+from shared.history.known_users import Range
 from shared.history.sql_values import Parameters, filters_sql
 from shared.history.statement import Statement
 from shared.history.want import Want
@@ -14,13 +14,6 @@ USER_BYTES, COLUMN_BYTES = 128, 32
 """What DuckDB takes for one user, and for an aggregate of one."""
 LIST_SLACK = 2
 """How many times its elements a list takes while it grows."""
-
-
-class Range(NamedTuple):
-    """Users from `low` on, below `high`; None: no bound."""
-
-    low: str | None
-    high: str | None
 
 
 class RowsByUser:

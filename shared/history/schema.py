@@ -25,8 +25,8 @@ COLUMNS = pa.schema(
 """`occurred_at` is never later than `received_at`. payload: the JSON object, encoded anew: of duplicate keys the last,
 every number rounded half-even to 6 fraction digits as the kernel reads it, so that SQL never rounds. log_epoch: the
 topic id of `events`. is_repeat: the user had its `event_id` less than 24 h before, so it counts for nothing.
-month: `YYYY-MM` of `received_at`. makes_known: no earlier row of the user, in the order of the log, occurred as early,
-so the users known at an instant are those with such a row at or before it.
+month: `YYYY-MM` of `received_at`. makes_known: it counts, and no earlier row of the user that counts, in the order of
+the log, occurred as early; so the users known at an instant are those with such a row at or before it.
 """
 
 PARTITION_BY = ["month", "makes_known"]

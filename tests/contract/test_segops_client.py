@@ -9,7 +9,7 @@ import segops
 import segops_admin
 
 from shared.contracts.topics import EVENTS
-from tests.support.archived_log import archive
+from tests.support.archived import archive_events
 from tests.support.served_api import KEY, PARTITIONS, ServedApi, next_messages, reading
 from tests.support.servers import Servers
 
@@ -90,7 +90,7 @@ def test_the_admin_client_previews_and_estimates(servers: Servers, api: ServedAp
     with segops.SegOpsClient(api.url, KEY, batch=False) as client:
         for user_id in ("previewed-1", "previewed-2"):
             client.track(user_id=user_id, event_type="previewed")
-    archive(servers, history)
+    archive_events(servers, history)
     condition = {"type": "event_count", "event_type": "previewed", "operator": "gte", "value": 1}
     definition = {"logic": "AND", "conditions": [condition]}
     preview = admin.segments.preview(definition)
@@ -108,7 +108,7 @@ def test_the_admin_client_looks_into_users(servers: Servers, api: ServedApi, his
     with segops.SegOpsClient(api.url, KEY, batch=False) as client:
         client.identify(user_id=user_id, traits={"plan": "pro"})
         client.track(user_id=user_id, event_type="looked", payload={"n": 1})
-    archive(servers, history)
+    archive_events(servers, history)
     assert [user["user_id"] for user in admin.users.search({"q": "looked@"})["results"]] == [user_id]
     profile = admin.users.get(user_id)
     assert (profile["event_count"], profile["properties"]) == (2, {"plan": "pro"})

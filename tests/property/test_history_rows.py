@@ -104,8 +104,9 @@ def _expected(rows: list[Row]) -> list[Mark]:
         own = [row for row in rows if row[:2] == user]
         counts = {event.offset for event in counted(_event(row) for row in own)}
         for number, row in enumerate(own):
-            known = all(row.occurred_at < earlier.occurred_at for earlier in own[:number])
-            found[row.offset] = Mark(row.offset not in counts, known)
+            earlier = [other.occurred_at for other in own[:number] if other.offset in counts]
+            makes_known = row.offset in counts and all(row.occurred_at < other for other in earlier)
+            found[row.offset] = Mark(row.offset not in counts, makes_known)
     return [found[row.offset] for row in rows]
 
 

@@ -19,6 +19,8 @@ from shared.history.rows import Mark, Row, row_of, table_of
 from shared.history.table import Position
 from shared.history.writer import HistoryWriter, Stretch
 from shared.runtime.kafka import topic_id
+from tests.support.served_api import PARTITIONS
+from tests.support.servers import Servers
 
 PATIENCE_S = 60
 LOG_EPOCH = "log"
@@ -52,6 +54,11 @@ def write_events(
 ) -> None:
     """A new history with these events."""
     HistoryWriter(address, log_epoch).append(_stretches(events, partitions))
+
+
+def archive_events(servers: Servers, history: str) -> None:
+    """As `archive_log`, of an api of the tests."""
+    archive_log(servers.kafka_bootstrap_servers, HistoryAddress.of(history), PARTITIONS)
 
 
 def archive_log(bootstrap_servers: str, address: HistoryAddress, partitions: int) -> str:

@@ -81,8 +81,9 @@ def _rows(user: User, events: Sequence[tuple[int, Event]]) -> list[tuple[Any, ..
     rows: list[tuple[Any, ...]] = []
     known_since = float("inf")
     for partition, event in events:
-        marks = event.offset not in counts, event.occurred_at < known_since, True
-        known_since = min(known_since, event.occurred_at)
+        makes_known = event.offset in counts and event.occurred_at < known_since
+        known_since = event.occurred_at if makes_known else known_since
+        marks = event.offset not in counts, makes_known, True
         times = event.occurred_at, event.received_at
         rows.append((*user, partition, event.offset, event.event_type, *times, event.event_id, *marks))
     return rows

@@ -65,10 +65,10 @@ class Round:
             raise Skipped("nothing", "no segment of the tenant can be compared")
         log = await self._read(tenant, partition, ())
         users = await self._history.sample(log.log_epoch, tenant, partition, self._scope.users)
+        if not users:
+            raise Skipped("nothing", "history knows no user of the tenant in the partition")
         reading = await self._read(tenant, partition, users)
         first = await self._look(tenant, partition, reading, asked)
-        if not any(first.checked.values()) and not any(first.passed.values()):
-            raise Skipped("nothing", "no user of the tenant is known in the partition")
         confirmed, undecided = await self._look_again(tenant, partition, reading, asked, first.suspects)
         async with self._database.begin() as work:
             unchanged = asked.unchanged(await work.audits.states(tenant, self._scope.partitions))

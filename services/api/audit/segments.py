@@ -44,7 +44,7 @@ async def choose(database: Database, tenant: int, partitions: int, limit: int) -
         for row in await work.references.all_of(tenant):
             if row.version == states[row.segment_id].active_version:
                 edges.setdefault(row.segment_id, set()).add(row.refers_to)
-        settled = {each: needs for each in states if (needs := _comparable(each, edges, states))}
+        settled = {each: needs for each in states if (needs := comparable(each, edges, states))}
         chosen = secrets.SystemRandom().sample(sorted(settled), min(limit, len(settled)))
         needed = frozenset().union(*(settled[each] for each in chosen))
         found = await work.audits.definitions(needed)
@@ -56,7 +56,7 @@ async def choose(database: Database, tenant: int, partitions: int, limit: int) -
     return Asked(asked, definitions, {each: settled[each] for each in chosen}, states)
 
 
-def _comparable(segment_id: int, edges: Mapping[int, set[int]], states: States) -> frozenset[int]:
+def comparable(segment_id: int, edges: Mapping[int, set[int]], states: States) -> frozenset[int]:
     """What the segment's answers depend on; empty if it has no members, or something of it is still changing."""
     if states[segment_id].active_version is None:
         return frozenset()

@@ -18,7 +18,7 @@ from shared.history.engine import fetch
 from shared.history.statement import Statement
 from shared.runtime.metrics import API
 from tests.integration.api.history import PREVIEW, count, event, group, preview, track
-from tests.support.archived_log import archive
+from tests.support.archived import archive_events
 from tests.support.evaluators import NO_HISTORY, wait_for
 from tests.support.served_api import KEY, PATIENCE_S, ServedApi, fresh_api, served_api
 from tests.support.servers import Servers
@@ -62,7 +62,7 @@ def test_before_anything_was_archived_nobody_matches_as_of_before_the_first_even
     waiting = preview(api, ORDER)
     assert waiting["matched_users"] == 0
     received = now_us()
-    archive(servers, history)
+    archive_events(servers, history)
     archived = preview(api, ORDER)
     assert (archived["matched_users"], archived["sample_user_ids"]) == (1, ["a"])
     (past,) = api.get("/api/explorer/users/a/events/")["results"]
@@ -72,13 +72,13 @@ def test_before_anything_was_archived_nobody_matches_as_of_before_the_first_even
 
 def test_a_preview_says_how_fresh_it_is(api: ServedApi, servers: Servers, history: str) -> None:
     track(api, event("fresh", "fresh"))
-    archive(servers, history)
+    archive_events(servers, history)
     (known,) = api.get("/api/explorer/users/fresh/events/")["results"]
     track(api, event("fresh", "fresh"))
     behind = preview(api, count("fresh", 2))
     assert behind["matched_users"] == 0
     assert us(known["occurred_at"]) <= us(behind["as_of"])
-    archive(servers, history)
+    archive_events(servers, history)
     (missing, _) = api.get("/api/explorer/users/fresh/events/")["results"]
     assert us(behind["as_of"]) == us(missing["occurred_at"]) - 1
     caught_up = preview(api, count("fresh", 2))
@@ -88,7 +88,7 @@ def test_a_preview_says_how_fresh_it_is(api: ServedApi, servers: Servers, histor
 
 def test_a_preview_of_an_earlier_instant(api: ServedApi, servers: Servers, history: str) -> None:
     track(api, *(event("past", "past", occurred_at=f"2026-01-0{day}T12:00:00Z") for day in (1, 2, 3)))
-    archive(servers, history)
+    archive_events(servers, history)
     asked = {text: preview(api, count("past", 2), as_of=text) for text in ("2026-01-02", "2026-01-02T12:00:00Z")}
     assert [answer["matched_users"] for answer in asked.values()] == [0, 1]
     assert [answer["as_of"] for answer in asked.values()] == ["2026-01-02T00:00:00Z", "2026-01-02T12:00:00Z"]
@@ -97,7 +97,7 @@ def test_a_preview_of_an_earlier_instant(api: ServedApi, servers: Servers, histo
 def test_an_instant_that_is_not_known_yet_is_answered_as_late_as_is_known(
     api: ServedApi, servers: Servers, history: str
 ) -> None:
-    archive(servers, history)
+    archive_events(servers, history)
     track(api, event("later", "later"))
     asked = now_us()
     answer = preview(api, count("later"), as_of=text_of_us(asked))
@@ -106,7 +106,7 @@ def test_an_instant_that_is_not_known_yet_is_answered_as_late_as_is_known(
 
 
 def test_the_statement_is_the_one_that_ran_with_its_values(api: ServedApi, servers: Servers, history: str) -> None:
-    archive(servers, history)
+    archive_events(servers, history)
     answer = preview(api, count("it's"), limit=3)
     assert "'it''s'" in answer["sql"]
     assert "$" not in answer["sql"]
@@ -116,7 +116,7 @@ def test_the_statement_is_the_one_that_ran_with_its_values(api: ServedApi, serve
 
 def test_the_sample_is_sorted_and_at_most_as_long_as_asked_for(api: ServedApi, servers: Servers, history: str) -> None:
     track(api, *(event(f"sample-{n:02}", "sample") for n in range(20)))
-    archive(servers, history)
+    archive_events(servers, history)
     answers = [preview(api, count("sample"), **limit) for limit in ({}, {"limit": 3}, {"limit": 1000})]
     assert [answer["matched_users"] for answer in answers] == [20, 20, 20]
     names = [f"sample-{n:02}" for n in range(20)]
@@ -125,7 +125,7 @@ def test_the_sample_is_sorted_and_at_most_as_long_as_asked_for(api: ServedApi, s
 
 def test_a_reference_is_followed_through_active_versions(api: ServedApi, servers: Servers, history: str) -> None:
     track(api, event("both", "r1"), event("both", "r2"), event("one", "r1"))
-    archive(servers, history)
+    archive_events(servers, history)
     inner = api.segment(group(count("r2")))["id"]
     outer = api.segment(group({"type": "segment_membership", "segment_id": inner, "operator": "in"}))["id"]
     asked = {"type": "segment_membership", "segment_id": outer, "operator": "in"}
@@ -183,7 +183,7 @@ def test_what_is_wrong_is_named(api: ServedApi, body: dict[str, Any], field: str
 def test_texts_of_a_definition_are_only_values(api: ServedApi, servers: Servers, history: str, text: str) -> None:
     user = f"user of {text}"
     track(api, event(user, text, payload={text: text}))
-    archive(servers, history)
+    archive_events(servers, history)
     found = {"type": "event_property", "event_type": text, "property": text, "operator": "eq", "value": text}
     assert preview(api, found, count(text))["sample_user_ids"] == [user]
     assert preview(api, {**found, "operator": "contains"})["sample_user_ids"] == [user]
@@ -192,7 +192,7 @@ def test_texts_of_a_definition_are_only_values(api: ServedApi, servers: Servers,
 
 def test_an_estimate_of_few_users_is_exact(api: ServedApi, servers: Servers, history: str) -> None:
     track(api, *(event(f"few-{n}", "few") for n in range(7)))
-    archive(servers, history)
+    archive_events(servers, history)
     segment_id = api.segment(group(count("few")))["id"]
     answer = api.client.post(f"/api/segments/{segment_id}/estimate/").json()
     assert us(answer.pop("as_of")) > 0
@@ -208,7 +208,7 @@ def test_no_estimate_without_a_definition_or_a_segment(api: ServedApi) -> None:
 
 def test_without_kafka_the_answer_is_as_of_the_newest_event(api: ServedApi, servers: Servers, history: str) -> None:
     track(api, event("newest", "newest"))
-    archive(servers, history)
+    archive_events(servers, history)
     (newest,) = api.get("/api/explorer/users/newest/events/")["results"]
     settings = api.wiring.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     with served_api(settings) as cut_off:
@@ -274,7 +274,7 @@ def test_an_answer_that_takes_too_long_is_unavailable(api: ServedApi) -> None:
 
 
 def test_a_broken_file_is_a_clear_error(servers: Servers, api: ServedApi, history: str) -> None:
-    archive(servers, history)
+    archive_events(servers, history)
     before = preview(api, ORDER)["matched_users"]
     files = sorted(Path(history).glob("**/*.parquet"))
     whole = files[0].read_bytes()

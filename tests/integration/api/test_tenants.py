@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.integration.api.history import PREVIEW, count, event, group, track
-from tests.support.archived_log import archive
+from tests.support.archived import archive_events
 from tests.support.evaluators import environment, evaluators, wait_for
 from tests.support.served_api import PARTITIONS, ServedApi, fresh_api, served_api
 from tests.support.servers import Servers
@@ -38,7 +38,7 @@ def tenants(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 for user in (SAME, f"only-{name}"):
                     payload = {"word": f"word-of-{name}"}
                     track(api, event(user, payload=payload), event(user, "context_identified", payload=payload))
-            archive(servers, history)
+            archive_events(servers, history)
             yield Tenants(one, two, segments)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.integration.api.history import event, track
-from tests.support.archived_log import archive
+from tests.support.archived import archive_events
 from tests.support.served_api import ServedApi, fresh_api
 from tests.support.servers import Servers
 
@@ -33,7 +33,7 @@ def api(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             event("bob_1", "seen", occurred_at=PAST.format(5)),
             event("annabel", "seen", occurred_at=PAST.format(2)),
         )
-        archive(servers, history)
+        archive_events(servers, history)
         yield served
 
 

@@ -97,6 +97,17 @@ async def test_so_many_run_so_many_wait_and_the_next_is_sent_away(new_pool: Call
     assert await start(pool, gate.ask) == "answer"
 
 
+async def test_a_pool_is_idle_when_nothing_runs_and_nothing_waits(new_pool: Callable[..., HistoryPool]) -> None:
+    pool, gate = new_pool(), Gate()
+    found = [pool.is_idle]
+    asked = start(pool, gate.ask)
+    await until(lambda: gate.running == 1)
+    found.append(pool.is_idle)
+    gate.open.set()
+    await asked
+    assert [*found, pool.is_idle] == [True, False, True]
+
+
 async def test_who_has_waited_too_long_is_sent_away(new_pool: Callable[..., HistoryPool]) -> None:
     pool, gate = new_pool(slots=1, wait_s=0.05), Gate()
     first = start(pool, gate.ask)
