@@ -13,13 +13,14 @@ import duckdb
 
 from shared.domain.definition import parse_definition
 from shared.history.compile_sql import preview_statement
-from tests.bench.history_data import END_US, EVENTS, QUICK, TENANT, history_files, opened_history
+from shared.history.engine import Engine
+from tests.bench.history_data import END_US, EVENTS, QUICK, TENANT, history_files
 from tests.bench.measure import spread
 from tests.bench.preview_queries import QUERIES, Written, by_hand
 
 SIZES = (QUICK, EVENTS)
 ROUNDS = 5
-MEMORY_MB = 600
+MEMORY_MB, THREADS = 600, 2
 GOAL = 1.2
 LIMIT = 10
 
@@ -34,8 +35,12 @@ def measure(sizes: Sequence[int] = SIZES, rounds: int = ROUNDS) -> dict[int, Fig
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
             files = history_files(Path(folder), size)
-            with opened_history(files, Path(folder) / "spilled", MEMORY_MB) as connection:
-                found[size] = {what: _alternately(connection, written, rounds) for what, written in QUERIES.items()}
+            engine = Engine([Path(folder)], Path(folder), MEMORY_MB, THREADS)
+            try:
+                with engine.session(files) as session:
+                    found[size] = {what: _alternately(session, written, rounds) for what, written in QUERIES.items()}
+            finally:
+                engine.close()
     return found
 
 
