@@ -29,11 +29,17 @@ def search_statement(tenant: int, text: str, limit: int) -> Statement:
 
     user_id, event_count, first_seen and last_seen (microseconds), users (how many there are in all).
     """
-    contained = "\n  AND contains(lower(user_id), lower($text))" if text else ""
+    contains = "\n  AND contains(lower(user_id), lower($text))" if text else ""
+    among = "\n  AND user_id IN (SELECT user_id FROM found)" if text else ""
     sql = f"""\
-SELECT user_id, count(*) AS event_count, epoch_us(min(occurred_at)) AS first_seen, epoch_us(max(occurred_at)) \
-AS last_seen, count(*) OVER () AS users
-{_OF_TENANT}{contained}
+WITH found AS (
+SELECT DISTINCT user_id
+{_OF_TENANT}
+  AND makes_known{contains}
+)
+SELECT user_id, count(*) AS event_count, epoch_us(min(occurred_at)) AS first_seen,
+  epoch_us(max(occurred_at)) AS last_seen, (SELECT count(*) FROM found) AS users
+{_OF_TENANT}{among}
 GROUP BY user_id
 ORDER BY last_seen DESC, user_id
 LIMIT $limit"""
@@ -44,9 +50,14 @@ def profile_statement(tenant: int, user_id: str) -> Statement:
     """One row about a user: event_count, event_type_count, first_seen and last_seen (microseconds), and properties:
     the payload of the newest `context_identified`, NULL without one.
     """
+    # apart, because the other payloads are not to be read
     sql = f"""\
-SELECT count(*), count(DISTINCT event_type), epoch_us(min(occurred_at)), epoch_us(max(occurred_at)),
-  arg_max(payload, (occurred_at, log_offset)) FILTER (event_type = $properties_event)
+SELECT count(*), count(DISTINCT event_type), epoch_us(min(occurred_at)), epoch_us(max(occurred_at)), (
+SELECT arg_max(payload, (occurred_at, log_offset))
+{_OF_TENANT}
+  AND user_id = $user_id
+  AND event_type = $properties_event
+)
 {_OF_TENANT}
   AND user_id = $user_id"""
     return Statement(sql, {"tenant": tenant, "user_id": user_id, "properties_event": PROPERTIES_EVENT})
