@@ -148,7 +148,7 @@ class _Query:
 
     def _group(self, group: Group) -> str:
         parts = [self._item(part) for part in group.conditions]
-        return f"({f' {group.logic} '.join(parts)})"
+        return parts[0] if len(parts) == 1 else f"({f' {group.logic} '.join(parts)})"
 
     def _condition(self, condition: Condition) -> str:
         if isinstance(condition, SegmentMembership):

@@ -69,10 +69,10 @@ class Gathered:
         if condition.operator == "eq":
             units = window // unit
             after, until = (self._scope.instant(as_of - unit * number) for number in (units + 1, units))
-            return f"(({newest} > {after} AND {newest} <= {until}) IS TRUE)"
+            return f"({newest} > {after} AND {newest} <= {until}) IS TRUE"
         # older is earlier
         earlier = {"gt": "<", "gte": "<=", "lt": ">", "lte": ">="}[condition.operator]
-        return f"(({newest} {earlier} {self._scope.instant(as_of - window)}) IS TRUE)"
+        return f"({newest} {earlier} {self._scope.instant(as_of - window)}) IS TRUE"
 
     def _monetary(self, condition: Monetary) -> str:
         number = self._read.add("number", number_sql(self._property(condition.event_type, condition.property)))
@@ -82,16 +82,16 @@ class Gathered:
         compare, of = COMPARE[condition.operator], _if(looked_at, number)
         if condition.metric == "avg":
             total, numbers = self._aggregate("sum", f"sum({of})"), self._aggregate("numbers", f"count({of})")
-            return f"(({total} {compare} {numbers} * CAST({value} AS {NUMBER})) IS TRUE)"
+            return f"({total} {compare} {numbers} * CAST({value} AS {NUMBER})) IS TRUE"
         metric = self._aggregate(condition.metric, f"{condition.metric}({of})")
         if condition.metric == "sum":
             return f"coalesce({metric}, 0) {compare} {value}"
-        return f"(({metric} {compare} {value}) IS TRUE)"
+        return f"({metric} {compare} {value}) IS TRUE"
 
     def _newest(self, event_type: str, name: str, test: ValueTest) -> str:
         place = _if(self._when(event_type, ()), "(occurred_at, log_offset)")
         value = self._aggregate("value", f"arg_max_null({self._property(event_type, name)}, {place})")
-        return f"(({test_sql(value, test, self._parameters)}) IS TRUE)"
+        return f"({test_sql(value, test, self._parameters)}) IS TRUE"
 
     def _window(self, condition: EventCount | Monetary) -> int | None:
         """The instant after which the events of a condition lie, if the pass looks at earlier ones too."""

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 
 from tests.support.sql_checks import SQL_THEMES, Question, check_all_statements, check_previews, questions
 
-EXAMPLES = 40
+EXAMPLES = 30
 """Of each theme; each asks at least six definitions of six users."""
 
 

@@ -69,7 +69,7 @@ def _payloads(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[Filter]]:
     return payloads, [Filter(name, test) for test in draw(st.lists(_tests(flat), min_size=6, max_size=6))]
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(_payloads())
 def test_a_filter_passes_the_payloads_that_the_kernel_passes(drawn: tuple[list[dict[str, Any]], list[Filter]]) -> None:
     payloads, filters = drawn
@@ -108,7 +108,7 @@ _zones = st.one_of(
 _times = st.one_of(_dates, st.builds("{}{}{}".format, _dates, _clocks, _zones), _text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(st.lists(_times, min_size=20, max_size=20))
 def test_a_text_is_the_time_that_the_kernel_reads_or_none(texts: list[str]) -> None:
     parameters = Parameters()
