@@ -115,9 +115,13 @@ API_HISTORY_SECONDS = Histogram(
     registry=API,
 )
 API_HISTORY_RUNNING = Gauge(
-    "shoal_api_history_running", "Questions to the history that have a slot, those being ended included", registry=API
+    "shoal_api_history_running_questions",
+    "Questions to the history that have a slot, those being ended included",
+    registry=API,
 )
-API_HISTORY_WAITING = Gauge("shoal_api_history_waiting", "Questions to the history that wait for a slot", registry=API)
+API_HISTORY_WAITING = Gauge(
+    "shoal_api_history_waiting_questions", "Questions to the history that wait for a slot", registry=API
+)
 
 # --- evaluator -----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,18 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric
 
 from shared.runtime import metrics
 
-_UNITS = ("_seconds", "_bytes", "_total", "_ratio", "_messages", "_users", "_partitions", "_segments", "_offsets")
+_UNITS = (
+    "_seconds",
+    "_bytes",
+    "_total",
+    "_ratio",
+    "_messages",
+    "_users",
+    "_partitions",
+    "_segments",
+    "_offsets",
+    "_questions",
+)
 _SECTIONS = (metrics.API, metrics.EVALUATOR, metrics.EXPORTER, REGISTRY)
 
 
