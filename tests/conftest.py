@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
+from tests.support.s3_server import S3Server, s3_server
 from tests.support.servers import Servers, running_servers
 
 
@@ -34,3 +35,10 @@ def kafka_bootstrap_servers(servers: Servers) -> str:
     """Kafka without topics and consumer groups."""
     empty_kafka(servers.kafka_bootstrap_servers)
     return servers.kafka_bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[S3Server]:
+    """A server of S3 with one bucket, shared by the session."""
+    with s3_server() as running:
+        yield running

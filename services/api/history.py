@@ -50,6 +50,8 @@ class History:
                 settings.history_slots, settings.history_waiting, settings.history_wait_s, settings.history_time_limit_s
             )
         )
+        # what nobody waits for takes no slot from those who do
+        self._beside = HistoryPool(Limits(1, 0, settings.history_wait_s, settings.history_time_limit_s))
         self._engine: Engine | None = None
         self._epoch = ""
 
@@ -68,6 +70,7 @@ class History:
     async def stop(self) -> None:
         """End what is asked, and free all."""
         await self._pool.close()
+        await self._beside.close()
         if self._engine is not None:
             self._engine.close()
 
@@ -94,7 +97,7 @@ class History:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody asks."""
+        """Whether nobody waits for an answer."""
         return self._pool.is_idle
 
     async def log(self) -> LogState | None:
@@ -106,7 +109,10 @@ class History:
         return await asyncio.to_thread(self._reader.snapshot, log_epoch)
 
     async def ask_of(self, kind: str, snapshot: Snapshot, question: Callable[[DuckDBPyConnection], _Answer]) -> _Answer:
-        """As `ask`, for nobody's request: the answer by the files of a snapshot. Raises HistoryFault, Unavailable."""
+        """As `ask`, for nobody's request, by the files of a snapshot; one at a time, and beside the slots of requests.
+
+        Raises HistoryFault, Unavailable.
+        """
 
         def asked(run: Run) -> _Answer:
             assert self._engine is not None
@@ -114,7 +120,7 @@ class History:
                 run.uses(cursor)
                 return question(cursor)
 
-        return await self._pool.run(kind, _nobody_leaves, asked)
+        return await self._beside.run(kind, _nobody_leaves, asked)
 
     def _on_thread(self, run: Run, question: Callable[[Opened], _Answer], *, is_dated: bool) -> _Answer:
         now_us, log = self._clock.now_us(), self._log.read() if is_dated else None

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 SCRIPT = (Path(__file__).parent / "membership_writer.lua").read_text()
 USERS_A_SCRIPT = 200
 """A script stops all others while it runs; so many changes take about a millisecond."""
+NOTHING_YET = 0
+"""The applied offset of all scripts of a publication but the last: it raises nothing."""
 
 # Takes the partition for an epoch. ARGV: epoch; epoch and number of the last script known to be in the data; how:
 # 'check' what is there, take it for 'lost', or for lost whatever epoch it has ('force'). Answers 'fenced', 'lost'
@@ -90,9 +92,10 @@ class MembershipWriter:
 
     async def write(self, changes: Sequence[RedisChange], next_offset: int) -> None:
         """The values of some users, the clock and the applied offset. Raises Fenced, Lost."""
-        slices = [changes[i : i + USERS_A_SCRIPT] for i in range(0, len(changes), USERS_A_SCRIPT)] or [[]]
-        for some in slices:
-            await self._write([part for change in some for part in change], next_offset)
+        *others, last = [changes[i : i + USERS_A_SCRIPT] for i in range(0, len(changes), USERS_A_SCRIPT)] or [[]]
+        for some in others:
+            await self._write([part for change in some for part in change], NOTHING_YET)
+        await self._write([part for change in last for part in change], next_offset)
 
     async def rebuild(self, users: Iterable[User], next_offset: int) -> None:
         """Rewrite everything of the partition; lookups answer 503 meanwhile. Raises Fenced, Lost.
@@ -105,7 +108,7 @@ class MembershipWriter:
         for user in users:
             batch.append(redis_change(user))
             if len(batch) == USERS_A_SCRIPT:
-                await self.write(batch, next_offset)
+                await self.write(batch, NOTHING_YET)
                 batch = []
         await self.write(batch, next_offset)
         if not self._table.record.rebuild_until:

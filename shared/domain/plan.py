@@ -73,7 +73,7 @@ class SlotPlan(NamedTuple):
         match condition:
             case EventCount(window_us=int(window)):
                 enough = newest_needed(condition.operator, condition.value) <= self.newest
-                return enough and (self.newest <= LIMIT or window <= self.windows[-1])
+                return enough and (self.newest < LIMIT or window <= self.windows[-1])
             case Monetary(window_us=int(window)):
                 return window <= self.windows[-1]
         return True

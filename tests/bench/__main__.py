@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.local.installation import ROOT
-from tests.bench import backfill, beside, evaluator, history_data, latency, previews, recovery, segments
+from tests.bench import backfill, beside, evaluator, history_data, latency, preview, previews, recovery, segments
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -29,10 +29,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", choices=["", *_BENCHMARKS], default="", metavar="name", help="default: all")
     parser.add_argument("--rate", type=int, default=latency.RATE, help="latency: events a second")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="latency: measured in turn with another one")
-    parser.add_argument("--rounds", type=int, default=beside.ROUNDS, help="segments, and with --beside")
+    parser.add_argument("--rounds", type=int, default=beside.ROUNDS, help="segments, preview, and with --beside")
     parser.add_argument("--events", type=int, default=segments.EVENTS, help="segments: of each size in a round")
     parser.add_argument("--sizes", type=int, nargs="+", default=segments.SIZES, help="segments: so many of them")
-    parser.add_argument("--quick", action="store_true", help="backfill: over 1 M events instead of 10 M")
+    parser.add_argument("--quick", action="store_true", help="backfill, preview: over 1 M events, not 10 M")
     return parser.parse_args()
 
 
@@ -74,6 +74,12 @@ def _backfill(options: argparse.Namespace) -> Any:
     return found
 
 
+def _preview(options: argparse.Namespace) -> Any:
+    found = preview.measure(preview.SIZES[:1] if options.quick else preview.SIZES, options.rounds)
+    print(preview.table(found), flush=True)
+    return found
+
+
 def _previews(_: argparse.Namespace) -> Any:
     with running_servers() as servers, TemporaryDirectory() as folder:
         found = previews.measure(servers, Path(folder))
@@ -87,6 +93,7 @@ _BENCHMARKS = {
     "recovery": _recovery,
     "latency": _latency,
     "backfill": _backfill,
+    "preview": _preview,
     "previews": _previews,
 }
 

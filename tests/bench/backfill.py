@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -19,9 +20,10 @@ import msgspec
 from services.evaluator.__main__ import _GC_THRESHOLDS
 from shared.domain.event import Event
 from shared.domain.plan import Plan
+from shared.history.engine import Engine
 from shared.history.partials import partials_of
 from shared.history.want import Want
-from tests.bench.history_data import END_US, LOG_EPOCH, PARTITIONS, TENANT, TYPES, history_files, opened_history
+from tests.bench.history_data import END_US, LOG_EPOCH, PARTITIONS, TENANT, TYPES, history_files
 from tests.bench.measure import spread
 from tests.bench.segment_definitions import definitions
 from tests.support.kernel import fold_all, plan_of, trimmed
@@ -85,7 +87,8 @@ def measure(events: int, rounds: int = ROUNDS) -> dict[str, Any]:
     plans = {"one definition": plan_of([ONE]), "100 sharing": plan_of(definitions(100)), "100 apart": plan_of(apart())}
     with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
         files = history_files(Path(folder), events)
-        with opened_history(files, Path(folder, "temp"), MEMORY_MB) as connection:
+        engine = Engine([Path(folder)], Path(folder, "temp"), MEMORY_MB, threads=2)
+        with closing(engine), engine.session(files) as connection:
             for plan in plans.values():
                 check(connection, plan)
             runs: dict[str, Callable[[], int]] = {"by hand": partial(_by_hand, connection)}

@@ -4,10 +4,7 @@ What an event is follows from its number alone, so every build of one size is th
 they are: a tenth of the users sends 3 in 10 events.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -72,17 +69,6 @@ def history_files(folder: Path, events: int) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         _build(target, events)
     return sorted(map(str, target.glob("**/*.parquet")))
-
-
-@contextmanager
-def opened_history(files: Sequence[str], temp: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the relation `events`, limited as a service limits its own."""
-    config: dict[str, Any] = {"memory_limit": f"{memory_mb}MB", "temp_directory": str(temp), "threads": 2}
-    listed = ", ".join(f"'{file}'" for file in files)
-    types = "hive_partitioning = true, hive_types = {month: VARCHAR, makes_known: BOOLEAN}"
-    with duckdb.connect(config=config | {"preserve_insertion_order": False}) as connection:
-        connection.execute(f"CREATE VIEW events AS FROM read_parquet([{listed}], {types})")
-        yield connection
 
 
 def _build(target: Path, events: int) -> None:

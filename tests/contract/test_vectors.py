@@ -1,4 +1,4 @@
-"""The published vectors: the kernel and the oracle both answer as the files say."""
+"""The published vectors: the kernel, the oracle and SQL all answer as the files say."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -22,6 +22,7 @@ from shared.domain.value_test import Operator
 from shared.domain.window import UNITS_US
 from tests.support import oracle
 from tests.support.served import with_references
+from tests.support.sql import archived, previewed
 from tests.support.vectors import EventText, Question, RefusedDefinition, of_rule, questions, refused_definitions, texts
 
 WITH_WORDS = ("type", "operator", "metric", "logic")
@@ -102,6 +103,13 @@ def test_kernel_and_oracle_answer_as_the_vectors_say(question: Question) -> None
         return
     assert of_the_oracle(question, log, as_of) == expected
     assert of_the_kernel(question, log, as_of) == expected
+
+
+@pytest.mark.parametrize("question", questions, ids=of_rule)
+def test_sql_answers_as_the_vectors_say(question: Question) -> None:
+    connection = archived([log_of(question)])
+    found = previewed(connection, question.definition, instant(question.as_of), question.segments)
+    assert found.matched == question.member
 
 
 @pytest.mark.parametrize("case", texts, ids=of_rule)

@@ -4,10 +4,13 @@ import json
 from typing import Any
 from unittest.mock import patch
 
+import duckdb
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.contracts.event import decode_event
 from shared.domain import fold
+from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
 from shared.domain.fold import REPEAT_US, is_repeat
 from shared.domain.numbers import to_micro_units
@@ -16,6 +19,7 @@ from shared.history import index
 from shared.history.index import PartitionIndex
 from shared.history.payload_text import payload_text
 from shared.history.rows import Mark, Row, row_of
+from tests.support.json_trees import any_text, scalars, trees
 from tests.support.oracle import counted
 
 NUMBERS = st.one_of(
@@ -42,6 +46,20 @@ def test_a_number_is_read_as_before_and_has_no_more_to_round(number: float) -> N
         assert exact == abs(micro)
         assert digits.startswith("-") == (micro < 0) or micro == 0
     assert payload_text({"a": kept}) == text
+
+
+@given(st.dictionaries(any_text, trees(any_text, scalars), max_size=5))
+def test_whatever_can_be_decoded_can_be_archived_and_read_by_duckdb(payload: dict[str, Any]) -> None:
+    sent = json.dumps({"tenant": 1, "user_id": "u", "event_type": "t", "payload": payload}).encode()
+    try:
+        decoded = decode_event(sent).payload
+    except InvalidEvent:
+        return
+    text = payload_text(decoded)
+    again = decode_event(b'{"tenant":1,"user_id":"u","event_type":"t","payload":%s}' % text.encode()).payload
+    assert _in_micro_units(again) == _in_micro_units(decoded)
+    with duckdb.connect() as database:
+        assert database.execute("SELECT json_valid(?)", [text]).fetchall() == [(True,)]
 
 
 @st.composite
@@ -85,6 +103,18 @@ def test_a_user_with_too_many_ids_forgets_them_as_the_kernel_does(sent: list[tup
     with patch.object(fold, "MAX_EVENT_IDS", 4), patch.object(index, "MAX_EVENT_IDS", 4), PartitionIndex() as at:
         marks = at.mark([row_of(1, event, 0) for event in events])
         assert [mark.is_repeat for mark in marks] == [is_repeat(state, event) for event in events]
+
+
+def _in_micro_units(value: Any) -> Any:
+    """The value with the numbers that count as such in micro-units."""
+    if isinstance(value, dict):
+        return {key: _in_micro_units(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return list(map(_in_micro_units, value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        micro = to_micro_units(value)
+        return ("number", value if micro is None else micro)
+    return value
 
 
 def _made_anew(rows: list[Row], marks: list[Mark]) -> PartitionIndex:

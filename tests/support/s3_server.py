@@ -22,8 +22,13 @@ START_S = 60
 class S3Server(NamedTuple):
     """A running server with one bucket."""
 
-    url: str
+    port: int
     bucket: str
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{HOST}:{self.port}"
 
     @property
     def environ(self) -> dict[str, str]:
@@ -52,14 +57,14 @@ def environment() -> Path:
 
 
 @contextlib.contextmanager
-def s3_server(port: int = 0) -> Iterator[S3Server]:
+def s3_server() -> Iterator[S3Server]:
     """A server without any data."""
-    (port,) = [port] if port else free_ports(1)
+    (port,) = free_ports(1)
     command = [str(environment() / "bin" / "moto_server"), "-H", HOST, "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: answers(port), START_S, "the S3 server answers")
-        running = S3Server(f"http://{HOST}:{port}", "shoal-test")
+        running = S3Server(port, "shoal-test")
         with urllib.request.urlopen(urllib.request.Request(f"{running.url}/{running.bucket}", method="PUT")):
             yield running
     finally:

@@ -1,4 +1,4 @@
-"""The history as the audit asks it: in a slot that nobody needs, and when it has come far enough."""
+"""The history as the audit asks it: when nobody else asks, and when it has come far enough."""
 
 import asyncio
 import secrets

@@ -21,7 +21,8 @@ from tests.support.stream import Stream
 PATIENCE_S = 60
 AUDIT = "/api/analytics/audit/"
 USERS = 150
-RATE = 300
+RATE = 200
+"""Events a second of each tenant, at most."""
 QUIET = "quiet@example.com/é"
 """Has events before everybody else, and then none any more."""
 
@@ -141,7 +142,7 @@ def _send(streams: list[Stream], end: threading.Event) -> None:
     for seed in range(1_000_000):
         for stream in streams:
             stream.send_many(RATE // 10, USERS, seed)
-        if end.wait(0.2):
+        if end.wait(0.1):
             return
 
 

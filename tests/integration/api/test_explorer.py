@@ -12,7 +12,7 @@ import segops_admin
 from services.api.questions import WAIT_S
 from shared.contracts.topics import EVENTS
 from shared.domain.times import parse_time
-from tests.support.evaluators import EvaluatorProcess, environment, evaluators, wait_for
+from tests.support.evaluators import EvaluatorProcess, ExporterProcess, environment, evaluators, wait_for
 from tests.support.served_api import KEY, PARTITIONS, ServedApi, reading
 from tests.support.servers import Servers
 
@@ -24,11 +24,18 @@ SANDBOX = "/api/explorer/sandbox/publish/"
 
 
 @pytest.fixture(scope="module")
-def evaluator(api: ServedApi, servers: Servers) -> Iterator[EvaluatorProcess]:
-    """An evaluator of the api's partitions."""
-    told = environment(servers.kafka_bootstrap_servers, servers.redis_url, SHOAL_PARTITIONS=str(PARTITIONS))
-    with evaluators(told) as make:
-        yield make().await_ready()
+def evaluator(api: ServedApi, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvaluatorProcess]:
+    """An evaluator of the api's partitions, and an exporter, for segments computed after the first event."""
+    history = {"SHOAL_HISTORY": str(tmp_path_factory.mktemp("history")), "SHOAL_EXPORTER_ARCHIVE_INTERVAL_S": "0.2"}
+    servers_of = servers.kafka_bootstrap_servers, servers.redis_url
+    told = environment(*servers_of, SHOAL_PARTITIONS=str(PARTITIONS), **history)
+    exporter = ExporterProcess(told).start()
+    try:
+        with evaluators(told) as make:
+            yield make().await_ready()
+    finally:
+        exporter.end()
+        exporter.log.unlink()
 
 
 def group(*conditions: dict[str, Any], logic: str = "AND") -> dict[str, Any]:

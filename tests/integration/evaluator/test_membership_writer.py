@@ -1,5 +1,6 @@
 """One partition's writes to real Redis: fenced by the epoch, losses noticed, member sets in step, nothing goes back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from services.evaluator.changelog import Fenced
-from services.evaluator.membership_writer import Lost, MembershipWriter, redis_change
+from services.evaluator.membership_writer import USERS_A_SCRIPT, Lost, MembershipWriter, redis_change
 from services.evaluator.state_table import StateTable
 from services.evaluator.user import User
 from shared.contracts import redis_keys as keys
@@ -146,6 +147,23 @@ async def test_the_mark_of_a_rebuild_stays_while_the_log_must_be_read_further(re
     table.record.rebuild_until = 0
     await writer.rebuild([_ann(table, member=True)], 100)
     assert await redis.exists(keys.rebuilding_key(PARTITION)) == 0
+
+
+async def test_an_offset_is_applied_when_all_that_it_led_to_is_written(redis: Any) -> None:
+    writer, table = _owner(redis, 5)
+    await writer.take_over()
+    packed = redis_change(_ann(table, member=True))[2]
+    users = [f"user-{number}" for number in range(20 * USERS_A_SCRIPT)]
+    changes = [(b"%d" % TENANT, user.encode(), packed) for user in users]
+    last = keys.user_key(PARTITION, TENANT, users[-1])
+    writing = asyncio.create_task(writer.write(changes, 10))
+    looks = 0
+    while not writing.done():
+        applied, value = await _texts(redis, keys.applied_key(PARTITION), last)
+        assert applied != b"log 10" or value == packed
+        looks += 1
+    assert looks > 5
+    assert await redis.get(keys.applied_key(PARTITION)) == b"log 10"
 
 
 async def test_the_clock_and_the_applied_offset_never_go_back(redis: Any) -> None:

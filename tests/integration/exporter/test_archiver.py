@@ -5,18 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from confluent_kafka import Producer
 
+from deploy.local.ports import HOST
 from shared.contracts.keys import user_key
 from shared.contracts.topics import EVENTS
 from shared.history.address import HistoryAddress
+from shared.history.snapshot import HistoryReader
 from shared.runtime.kafka import producer_config
 from tests.support.archived import archive_log
 from tests.support.clean_servers import delete_records
 from tests.support.evaluators import ExporterProcess, metric, wait_for
-from tests.support.history_check import differences, is_complete, rows_of, snapshot_of
+from tests.support.history_check import differences, is_complete, log_epoch_of, rows_of, snapshot_of
 from tests.support.poison import POISON
+from tests.support.s3_server import S3Server
 from tests.support.stream import TENANT, Stream
+from tests.support.tcp_proxy import TcpProxy
 
 NewExporter = Callable[..., ExporterProcess]
 WITHIN_S = 40
@@ -174,6 +179,29 @@ def test_storage_that_is_away_is_told_of_and_archiving_goes_on_when_it_is_back(
     exporter.await_ready()
     await_archived(stream, address)
     assert metric(exporter, "shoal_exporter_archived_rows_total") == 100
+
+
+def test_a_bucket_that_comes_and_goes_under_load(
+    stream: Stream, new_exporter: NewExporter, bucket: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Connections break at any moment: before a commit, while it is made, before its answer."""
+    for name, value in bucket.environ.items():
+        monkeypatch.setenv(name, value)
+    address = HistoryAddress.of(f"s3://{bucket.bucket}/{tmp_path.name}")
+    reader = HistoryReader(address, stream.partitions)
+    log_epoch = log_epoch_of(stream)
+    with TcpProxy(HOST, bucket.port) as proxy:
+        behind = {"AWS_ENDPOINT_URL": f"http://{HOST}:{proxy.port}", "SHOAL_HISTORY": address.uri}
+        exporter = new_exporter(environ=bucket.environ | behind | {"SHOAL_EXPORTER_ARCHIVE_INTERVAL_S": "0.05"})
+        exporter.await_ready()
+        for part in range(5):
+            send(stream, 100, first=part * 200)
+            proxy.set_reset()
+            wait_for(lambda: "s3://" in str(exporter.readiness().get("history")), WITHIN_S, "the fault is told")
+            send(stream, 100, first=part * 200 + 100)
+            proxy.set_pass()
+        wait_for(lambda: is_complete(stream, reader.snapshot(log_epoch)), WITHIN_S, "all events are archived")
+    assert differences(stream, reader.snapshot(log_epoch)) == []
 
 
 def test_events_that_are_lost_are_told_of_and_not_passed_over(

@@ -1,19 +1,11 @@
 """The places a history may lie in."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.history.address import HistoryAddress
-from tests.support.s3_server import S3Server, s3_server
-
-
-@pytest.fixture(scope="session")
-def bucket() -> Iterator[S3Server]:
-    """A server of S3 with one bucket, for the session."""
-    with s3_server() as running:
-        yield running
+from tests.support.s3_server import S3Server
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -125,6 +125,13 @@ def test_a_definition_finds_gathered_what_suffices_for_it() -> None:
     assert gathered(count("signup"), spent) == [], "not followed so far"
 
 
+def test_a_list_that_may_have_come_to_its_bound_serves_no_longer_window() -> None:
+    for kept, found in ((4_095, [5]), (4_096, [])):
+        plan = compile_plan([activation(1, count("view", value=kept, window_days=7), since=5)])
+        longer = activation(2, count("view", value=kept, window_days=8)).definition
+        assert list(map(slot_since, plan.gathered(longer).values())) == found
+
+
 def test_what_is_inherited_lies_in_one_slot() -> None:
     first = activation(1, count("order"), count("view"))
     gathered = compile_plan([first]).gathered(activation(2, count("order", value=5), count("signup")).definition)
