@@ -242,10 +242,10 @@ def test_a_client_that_goes_away_frees_its_slot(api: ServedApi) -> None:
         # which the question needs: it is still there when the client leaves
         with socket.create_connection((address.hostname, address.port)) as client:
             client.sendall(head.encode() + body)
-            wait_for(lambda: metric("running") == 1, PATIENCE_S, "the question runs")
+            wait_for(lambda: metric("running_questions") == 1, PATIENCE_S, "the question runs")
         wait_for(lambda: metric("questions_total", **asked) == before + 1, PATIENCE_S, "it is given up")
-        assert metric("running") == 1
-    wait_for(lambda: metric("running") == 0, PATIENCE_S, "its slot is free")
+        assert metric("running_questions") == 1
+    wait_for(lambda: metric("running_questions") == 0, PATIENCE_S, "its slot is free")
     preview(api, ORDER)
 
 
@@ -261,7 +261,7 @@ def test_a_question_that_runs_does_not_hold_up_the_end_of_the_api(api: ServedApi
 
     with served_api(api.wiring.settings) as other:
         asked = other.do(ask)
-        wait_for(lambda: metric("running") == 1, PATIENCE_S, "it runs")
+        wait_for(lambda: metric("running_questions") == 1, PATIENCE_S, "it runs")
     assert isinstance(asked.exception(), InterruptException)
 
 

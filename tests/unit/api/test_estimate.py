@@ -6,14 +6,15 @@ import duckdb
 import pytest
 
 from services.api.history import Opened
-from services.api.use_cases.previews import SAMPLED_USERS, Estimate, Question, estimate, preview
+from services.api.use_cases.previews import SAMPLED_USERS, Estimate, Question, estimate
 from shared.domain.definition import parse_definition
 from shared.history.engine import Engine
 from shared.history.schema import COLUMNS
 
 NOW_US = 1_800_000_000_000_000
+KINDS = 10
 USERS = """
-SELECT tenant::BIGINT AS tenant, 'u' || n AS user_id, CASE WHEN n % 5 = 0 THEN 'order' ELSE 'seen' END AS event_type,
+SELECT tenant::BIGINT AS tenant, 'u' || n AS user_id, 'type-' || n % {kinds} AS event_type,
   make_timestamptz(n) AS occurred_at, make_timestamptz(n) AS received_at, NULL::VARCHAR AS event_id, '{{}}' AS payload,
   'log' AS log_epoch, 0::INTEGER AS log_partition, n AS log_offset, false AS is_repeat, '1970-01' AS month,
   true AS makes_known
@@ -21,32 +22,31 @@ FROM range({users}) AS numbers(n), range(1, 3) AS tenants(tenant)
 """
 
 
-def estimated(folder: Path, users: int) -> tuple[Estimate, int]:
-    """The estimate of one fifth of so many users of tenant 1, and how many it is exactly."""
+def estimates(folder: Path, users: int) -> list[Estimate]:
+    """Of so many users of tenant 1, for each type of event those who have one, which are equally many."""
     with duckdb.connect() as connection:
-        rows = connection.sql(USERS.format(users=users))
+        rows = connection.sql(USERS.format(users=users, kinds=KINDS))
         assert rows.columns == COLUMNS.names
         rows.to_parquet(str(folder / "events"), partition_by=["month", "makes_known"])
-    condition = {"type": "event_count", "event_type": "order", "operator": "gte", "value": 1}
-    question = Question(1, parse_definition({"logic": "AND", "conditions": [condition]}), {})
+    count = {"type": "event_count", "operator": "gte", "value": 1}
+    definitions = [{"logic": "AND", "conditions": [{**count, "event_type": f"type-{n}"}]} for n in range(KINDS)]
     engine = Engine([folder], folder / "temp", memory_mb=200, threads=1)
     with engine.session([str(path) for path in folder.glob("events/**/*.parquet")]) as cursor:
         opened = Opened(cursor, NOW_US, NOW_US)
-        found = estimate(question, opened), preview(question, opened, 1, None).matched_users
+        found = [estimate(Question(1, parse_definition(each), {}), opened) for each in definitions]
     engine.close()
     return found
 
 
 def test_few_users_are_all_looked_at(tmp_path: Path) -> None:
-    found, exact = estimated(tmp_path, 2 * SAMPLED_USERS - 1)
-    assert found == Estimate(exact, exact, exact, 1.0, NOW_US)
+    exact = 3_900
+    assert estimates(tmp_path, KINDS * exact) == [Estimate(exact, exact, exact, 1.0, NOW_US)] * KINDS
 
 
-def test_of_many_users_a_part_is_looked_at_and_the_exact_number_is_near_the_bounds(tmp_path: Path) -> None:
-    found, exact = estimated(tmp_path, 5 * SAMPLED_USERS)
-    assert exact == SAMPLED_USERS
-    assert found.low < found.estimated_users < found.high
-    width = found.high - found.low
-    # 95 of 100 lie between them; which users a hash draws is nobody's choice
-    assert found.low - width < exact < found.high + width < exact * 1.2
-    assert found.sample_rate == pytest.approx(0.2, abs=0.01)
+def test_of_many_users_a_part_is_looked_at_and_the_exact_number_lies_between_the_bounds(tmp_path: Path) -> None:
+    exact = SAMPLED_USERS // 2
+    found = estimates(tmp_path, KINDS * exact)
+    assert all(each.low < each.estimated_users < each.high for each in found)
+    assert all(each.high - each.low < exact / 8 for each in found)
+    assert sum(each.low <= exact <= each.high for each in found) >= KINDS - 1
+    assert [each.sample_rate for each in found] == [pytest.approx(0.2, abs=0.01)] * KINDS
