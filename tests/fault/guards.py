@@ -1,6 +1,6 @@
 """What each guard is for: without it, the case named finds differences.
 
-A guard is taken away by a patch that stands before the start of every evaluator of the case.
+A guard is taken away by a patch that stands before the start of every evaluator and exporter of the case.
 """
 
 from collections.abc import Sequence
@@ -202,6 +202,40 @@ async def pretending(self, value):
     return await take(self, value)
 Answering._take = pretending
 Answering._answer = lambda self, question: replace(answer(self, question), epoch=self._pretended)
+""",
+    ),
+    Guard(
+        "what history gave to a user is noted in the user's record",
+        24,
+        "after_merge",
+        """
+from services.evaluator.step import Step
+merge = Step.merge
+def forgetful(self, tenant, user_id, found):
+    from shared.contracts.keys import user_key
+    user = self._table.user(user_key(tenant, user_id))
+    if user is not None:
+        user.state.merged = ()
+    merge(self, tenant, user_id, found)
+Step.merge = forgetful
+""",
+    ),
+    Guard(
+        "history is read when it has passed the cutover",
+        24,
+        "at random",
+        """
+from services.evaluator.backfill import Ask
+Ask.is_within = lambda self, snapshot: True
+""",
+    ),
+    Guard(
+        "an archiver goes on from the table's own number",
+        16,
+        "after_delta_commit",
+        """
+from shared.history import writer
+writer.position = lambda table, log_epoch, partition: None
 """,
     ),
 ]

@@ -33,6 +33,7 @@ RECOVERED_S = 60.0
 """The limit of C6: so long after a fault everything up to then must be done."""
 _PATIENCE_S = 3 * RECOVERED_S
 _EVALUATOR = ["-m", "services.evaluator"]
+_EXPORTER = ["-m", "services.exporter"]
 
 
 class World:
@@ -48,7 +49,7 @@ class World:
         brief: bool = False,
         patch: str = "",
     ) -> None:
-        """`brief`: a case may do less, to be quick. `patch`: code before every evaluator, to take a guard away."""
+        """`brief`: a case may do less, to be quick. `patch`: code before evaluators and exporters, takes a guard away."""
         self.servers, self.addresses, self.stream, self.seed, self.brief = servers, addresses, stream, seed, brief
         self.random = random.Random(seed)
         self.segments: Definitions = {}
@@ -112,7 +113,7 @@ class World:
 
     def new_exporter(self, environ: Mapping[str, str] | None = None) -> SupervisedExporter:
         """Start an exporter, without waiting: everything sent is archived, and `check` looks into the history."""
-        return self._started(SupervisedExporter(self.environ | dict(environ or {})))
+        return self._started(SupervisedExporter(self.environ | dict(environ or {}), self._patched(_EXPORTER)))
 
     @property
     def has_archived(self) -> bool:
