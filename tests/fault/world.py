@@ -49,7 +49,7 @@ class World:
         brief: bool = False,
         patch: str = "",
     ) -> None:
-        """`brief`: a case may do less, to be quick. `patch`: code before evaluators and exporters, takes a guard away."""
+        """`brief`: a case may do less, to be quick. `patch`: before evaluators and exporters; takes a guard away."""
         self.servers, self.addresses, self.stream, self.seed, self.brief = servers, addresses, stream, seed, brief
         self.random = random.Random(seed)
         self.segments: Definitions = {}
