@@ -15,6 +15,7 @@ from typing import NamedTuple
 from services.evaluator.history import History
 from services.evaluator.merges import End, Merges, Part
 from services.evaluator.state_records import PlanVersion
+from shared.domain.aggregate import Aggregate
 from shared.domain.plan import SlotPlan
 from shared.domain.user_state import Slots
 from shared.history.errors import HistoryFault, HistoryUnavailable
@@ -78,22 +79,18 @@ class Backfills:
                 self._wake.clear()
                 continue
             snapshot = await loop.run_in_executor(self._thread, self._snapshot)
-            ready = [ask for ask in self._asked if snapshot is not None and ask.is_within(snapshot)]
+            ready, waiting = _divided(self._asked, snapshot)
             ready_since = (ready_since or time.monotonic()) if ready else 0.0
-            if snapshot is None or not ready or self._may_be_joined(ready, ready_since):
+            if snapshot is None or not ready or (waiting and time.monotonic() - ready_since < _SHARE_S):
                 await asyncio.sleep(_LOOK_AGAIN_S)  # the history of others tells nobody
                 continue
-            ready_since = 0.0
-            self._asked = [ask for ask in self._asked if ask not in ready]
+            ready_since, self._asked = 0.0, waiting
             for tenant in {ask.tenant for ask in ready}:
                 await self._answer(snapshot, tenant, [ask for ask in ready if ask.tenant == tenant])
 
     def close(self) -> None:
         """End the thread; what it does is given up with the queues it fills."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _may_be_joined(self, ready: list[Ask], since: float) -> bool:
-        return len(ready) < len(self._asked) and time.monotonic() - since < _SHARE_S
 
     def _snapshot(self) -> Snapshot | None:
         try:
@@ -114,11 +111,12 @@ class Backfills:
         except HistoryUnavailable as unavailable:
             log.warning("the history was lost while it was read, its backfills begin anew: %s", unavailable)
             self._asked += asks
+            await asyncio.sleep(_LOOK_AGAIN_S)  # or they would be asked without a pause while it stays away
             return
         except HistoryFault as broken:
             fault = str(broken)
             log.error("tenant %d: %d backfills failed: %s", tenant, len(asks), fault)  # noqa: TRY400 - one line
-        except Exception as defect:
+        except Exception as defect:  # the compute must come to an end, and say why
             log.exception("tenant %d: a defect", tenant)
             fault = f"a defect: {defect!r}"
         else:
@@ -143,29 +141,38 @@ class Backfills:
         return users
 
 
+def _divided(asked: Sequence[Ask], snapshot: Snapshot | None) -> tuple[list[Ask], list[Ask]]:
+    """Those that the snapshot has all for, and the others."""
+    ready: list[Ask] = []
+    waiting: list[Ask] = []
+    for ask in asked:
+        (ready if snapshot is not None and ask.is_within(snapshot) else waiting).append(ask)
+    return ready, waiting
+
+
 Keys = dict[int, list[tuple[int, str]]]
 """Partition -> which want is for which slot."""
 
 
 def _wants(asks: Sequence[Ask]) -> tuple[list[Want], Keys]:
     """Each aggregate once for all partitions, and once for all versions that lack it below the same offsets."""
-    lacking: dict[tuple[int, int, str], dict[int, SlotPlan]] = defaultdict(dict)
+    lacking: dict[tuple[int, int, Aggregate], dict[int, SlotPlan]] = defaultdict(dict)
     for ask in asks:
         for slot in ask.slots:
-            lacking[ask.segment_id, ask.version.version, slot.key.partition("@")[0]][ask.partition] = slot
-    same: dict[tuple[str, tuple[tuple[int, int], ...]], list[dict[int, SlotPlan]]] = defaultdict(list)
-    for (_, _, content), slots in lacking.items():
-        same[content, tuple(sorted((p, slot.since) for p, slot in slots.items()))].append(slots)
+            lacking[ask.segment_id, ask.version.version, slot.aggregate][ask.partition] = slot
+    same: dict[tuple[Aggregate, tuple[tuple[int, int], ...]], list[dict[int, SlotPlan]]] = defaultdict(list)
+    for (_, _, aggregate), slots in lacking.items():
+        same[aggregate, tuple(sorted((p, slot.since) for p, slot in slots.items()))].append(slots)
     wants: list[Want] = []
     keys: Keys = defaultdict(list)
-    for (_, below), sharing in same.items():
+    for (aggregate, below), sharing in same.items():
         plans = [slot for slots in sharing for slot in slots.values()]
         for slots in sharing:
             for partition, slot in slots.items():
                 if (len(wants), slot.key) not in keys[partition]:
                     keys[partition].append((len(wants), slot.key))
         windows = tuple(sorted({window for slot in plans for window in slot.windows}))
-        wants.append(Want(plans[0].aggregate, windows, max(slot.newest for slot in plans), dict(below)))
+        wants.append(Want(aggregate, windows, max(slot.newest for slot in plans), dict(below)))
     return wants, keys
 
 

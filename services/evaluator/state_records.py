@@ -14,6 +14,8 @@ SCHEMA_VERSION = 3
 3: versions say what they lack of history; older ones counted live events only, and lack all of it.
 """
 
+_WITH_HISTORY = 3
+
 EVERYTHING = "*"
 """In place of content hashes: all aggregates of a version."""
 
@@ -91,8 +93,10 @@ class SegmentRecord(msgspec.Struct, array_like=True, frozen=True):
         """Those that are followed."""
         return [version for version in (self.serving, self.computing) if version is not None]
 
-
-_WITH_HISTORY = 3
+    @property
+    def is_complete(self) -> bool:
+        """Whether none of them lacks what history knows."""
+        return not any(version.lacking for version in self.versions)
 
 
 class UserHead(msgspec.Struct, array_like=True, frozen=True, gc=False):

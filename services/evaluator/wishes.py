@@ -138,7 +138,7 @@ class Wishes:
         """Tell the api that the walk is done and durable."""
         for segment_id in sorted(self._walks.pop(0).segment_ids):
             record = self._table.segments[segment_id]
-            if not any(version.lacking for version in record.versions):
+            if record.is_complete:
                 self._report(self._progress(record, "switched"))
 
     def _begin_walk(self, record: SegmentRecord) -> None:
@@ -199,7 +199,7 @@ class Wishes:
 
     def _await_report(self, record: SegmentRecord) -> None:
         """Report what needs no walk, once it is durable."""
-        if any(version.lacking for version in record.versions):
+        if not record.is_complete:
             return
         if record.computing is not None:
             self._ready.append(self._progress(record, "ready"))

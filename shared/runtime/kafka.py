@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # some of these have no types
     AdminClient,
     ConfigResource,
     NewTopic,
@@ -147,7 +147,7 @@ class Place(NamedTuple):
 
 def end_offsets(admin: AdminClient, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
     """The end of each partition, uncommitted messages included. Raises KafkaException."""
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # its constructors have no types
     return {p: at.offset for p, at in _places(admin, topic, dict.fromkeys(range(partitions), latest), timeout_s)}
 
 

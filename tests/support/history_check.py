@@ -13,6 +13,7 @@ from shared.contracts.topics import EVENTS
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
 from shared.history.address import HistoryAddress
+from shared.history.payload_text import payload_text
 from shared.history.snapshot import HistoryReader, Snapshot
 from shared.runtime.kafka import topic_id
 from tests.support.oracle import counted
@@ -20,7 +21,7 @@ from tests.support.stream import Stream
 
 _COLUMNS = (
     "tenant, user_id, log_partition, log_offset, event_type, epoch_us(occurred_at), epoch_us(received_at), event_id, "
-    "is_repeat, makes_known, month = strftime(received_at, '%Y-%m')"
+    "payload, is_repeat, makes_known, month = strftime(received_at, '%Y-%m')"
 )
 User = tuple[int, str]
 
@@ -85,5 +86,6 @@ def _rows(user: User, events: Sequence[tuple[int, Event]]) -> list[tuple[Any, ..
         known_since = event.occurred_at if makes_known else known_since
         marks = event.offset not in counts, makes_known, True
         times = event.occurred_at, event.received_at
-        rows.append((*user, partition, event.offset, event.event_type, *times, event.event_id, *marks))
+        said = event.event_id, payload_text(event.payload)
+        rows.append((*user, partition, event.offset, event.event_type, *times, *said, *marks))
     return rows

@@ -8,7 +8,7 @@ import time
 
 from tests.fault.check import Verdict, check
 from tests.fault.load import Answer, said
-from tests.fault.readiness import await_no_trouble, parts
+from tests.fault.readiness import await_no_trouble
 from tests.fault.registry import case_of
 from tests.fault.world import World
 from tests.support.evaluators import ServiceProcess, wait_for
@@ -57,7 +57,7 @@ def make_kafka_unreachable(world: World, variant: str) -> Verdict:
 
 
 def _await_not_ready(process: ServiceProcess) -> None:
-    wait_for(lambda: parts(process).get("kafka") != "ok", NOT_READY_S, f"{process.name} says that it lacks Kafka")
+    wait_for(lambda: process.readiness().get("kafka") != "ok", NOT_READY_S, f"{process.name} says that it lacks Kafka")
 
 
 def _send_in_vain(world: World) -> tuple[float, list[str]]:

@@ -6,7 +6,6 @@ The worker recovers, or its watchdog ends it and the next start recovers; it is 
 import time
 
 from tests.fault.check import Verdict, check
-from tests.fault.readiness import parts
 from tests.fault.registry import case
 from tests.fault.world import RECOVERED_S, World
 from tests.support.evaluators import EvaluatorProcess, metric, wait_for
@@ -36,14 +35,14 @@ def slow_down_recovery(world: World) -> Verdict:
     proxy.set_throttle(BYTES_PER_S)
     found, over_s = [], time.monotonic() + (SLOW_IN_BRIEF_S if world.brief else SLOW_S)
     while time.monotonic() < over_s:
-        said, recovered = parts(worker), _recovered(worker)
+        said, recovered = worker.readiness(), _recovered(worker)
         if said and set(said.values()) == {"ok"} and recovered < world.stream.partitions:
             found.append(f"ready with {recovered} partitions recovered")
         world.pass_time(0.1)
     note = f"{_recovered(worker)} partitions recovered meanwhile, the worker stood still {worker.restarts} times"
     proxy.set_pass()
     world.await_recovery()
-    wait_for(lambda: set(parts(worker).values()) == {"ok"}, RECOVERED_S, "the worker is ready")
+    wait_for(lambda: set(worker.readiness().values()) == {"ok"}, RECOVERED_S, "the worker is ready")
     return check(world).besides(*found, note=note)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.fault.check import Verdict, check
-from tests.fault.history import too_much_in_history
+from tests.fault.history import wrong_rows
 from tests.fault.readiness import await_no_trouble, await_trouble
 from tests.fault.registry import case
 from tests.fault.world import RATE, World
@@ -26,7 +26,7 @@ def disk_full(world: World) -> Verdict:
         world.load()
         said = await_trouble(exporter, "history", "No space left", NOTICED_S)
         world.await_progress(2 * RATE)  # nobody else waits for the exporter
-        found = [f"while the disk is full: {line}" for line in too_much_in_history(world)]
+        found = [f"while the disk is full: {line}" for line in wrong_rows(world)]
         resize(LARGE)
         await_no_trouble(exporter, "history")
         world.await_recovery()

@@ -12,7 +12,7 @@ import segops_admin
 from services.api.questions import WAIT_S
 from shared.contracts.topics import EVENTS
 from shared.domain.times import parse_time
-from tests.support.evaluators import EvaluatorProcess, ExporterProcess, environment, evaluators, wait_for
+from tests.support.evaluators import EvaluatorProcess, environment, evaluators, exporters, wait_for
 from tests.support.served_api import KEY, PARTITIONS, ServedApi, reading
 from tests.support.servers import Servers
 
@@ -29,13 +29,9 @@ def evaluator(api: ServedApi, servers: Servers, tmp_path_factory: pytest.TempPat
     history = {"SHOAL_HISTORY": str(tmp_path_factory.mktemp("history")), "SHOAL_EXPORTER_ARCHIVE_INTERVAL_S": "0.2"}
     servers_of = servers.kafka_bootstrap_servers, servers.redis_url
     told = environment(*servers_of, SHOAL_PARTITIONS=str(PARTITIONS), **history)
-    exporter = ExporterProcess(told).start()
-    try:
-        with evaluators(told) as make:
-            yield make().await_ready()
-    finally:
-        exporter.end()
-        exporter.log.unlink()
+    with exporters(told) as new_exporter, evaluators(told) as new_evaluator:
+        new_exporter()
+        yield new_evaluator().await_ready()
 
 
 def group(*conditions: dict[str, Any], logic: str = "AND") -> dict[str, Any]:

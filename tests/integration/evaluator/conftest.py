@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.evaluators import EvaluatorProcess, ServiceProcess, environment, evaluators
+from tests.support.evaluators import EvaluatorProcess, ExporterProcess, environment, evaluators, exporters
 from tests.support.stream import Stream, fresh_stream
 
 PARTITIONS = 4
@@ -33,12 +33,7 @@ def new_worker(environ: dict[str, str]) -> Iterator[Callable[..., EvaluatorProce
 
 
 @pytest.fixture
-def exporter(environ: dict[str, str]) -> Iterator[ServiceProcess]:
+def exporter(environ: dict[str, str]) -> Iterator[ExporterProcess]:
     """One at work: everything that is sent is archived."""
-    process = ServiceProcess("exporter", environ).start()
-    try:
-        yield process.await_ready()
-    finally:
-        process.end()
-        print(f"--- exporter, its log ends:\n{process.last_lines()}")  # shown by pytest when the test failed
-        process.log.unlink()
+    with exporters(environ) as make:
+        yield make().await_ready()
