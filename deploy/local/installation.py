@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.addresses import DATABASE_KEY, HISTORY_KEY, KAFKA_KEY, REDIS_KEY, Addresses
+from deploy.local.addresses import DATABASE_KEY, EXPORTS_KEY, HISTORY_KEY, KAFKA_KEY, REDIS_KEY, Addresses
 from deploy.local.errors import LocalRunError
 from deploy.local.ports import DEFAULT_BASE, HOST, OFFSETS
 from deploy.local.secrets_file import Secrets
@@ -84,6 +84,7 @@ class Installation:
             REDIS_KEY: servers.redis_url,
             DATABASE_KEY: servers.database_url,
             HISTORY_KEY: self.environ.get(HISTORY_KEY) or str(self.folder / "history"),
+            EXPORTS_KEY: self.environ.get(EXPORTS_KEY) or str(self.folder / "exports"),
             "SHOAL_API_BOOTSTRAP_KEY": self.api_key(secrets),
             f"SHOAL_{service.upper()}_PORT": str(self.ports[service]),
         }

@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.runtime.settings import CommonSettings, History, Port, Seconds
+from shared.runtime.settings import CommonSettings, Port, RedisUrl, Seconds, Storage
 
 
 class ApiSettings(CommonSettings):
@@ -13,11 +13,13 @@ class ApiSettings(CommonSettings):
 
     host: str = "127.0.0.1"
     port: Port = 8000
-    redis_url: str
-    """`redis://host:port/db`."""
+    redis_url: RedisUrl
     database_url: str
     """`postgresql://user:password@host:port/database`."""
-    history: History
+    history: Storage
+    """Where the event history lies; only read."""
+    exports: Storage
+    """Where export files lie; only read."""
     bootstrap_key: str = Field(min_length=16, max_length=256, pattern=r"^sk_[\x21-\x7e]+$", repr=False)
     """The secret key (`sk_...`) of the bootstrap tenant."""
     bootstrap_tenant: str = Field(default="demo", pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
@@ -51,11 +53,4 @@ class ApiSettings(CommonSettings):
     def _is_postgresql(cls, value: str) -> str:
         if not value.startswith(("postgresql://", "postgres://")):
             raise ValueError("must start with postgresql://")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_redis(cls, value: str) -> str:
-        if not value.startswith(("redis://", "rediss://")):
-            raise ValueError("must start with redis://")
         return value

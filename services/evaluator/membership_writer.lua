@@ -1,7 +1,7 @@
 -- One publication of a partition: checks the owner, writes packed values, keeps the member sets in step.
--- KEYS: head, clock, applied, rebuilding.
+-- KEYS: head, clock, applied, rebuilding, published.
 -- ARGV: epoch, n, clock, applied (log epoch, space, offset), user prefix, members prefix, packed changes (msgpack:
--- a flat list of strings: tenant, user id, packed value, ...). Everything is a string: Lua's numbers print with 14 digits.
+-- a flat list of strings: tenant, user id, packed value, ...), published (empty: as it is). Everything is a string: Lua's numbers print with 14 digits.
 -- Answers {'ok'} or {what is wrong, head}. A script that fails half-way is not rolled back: all checks come first.
 local RECORD, COMING = 25, 2
 local epoch, n = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -44,5 +44,6 @@ if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(ARGV[3]) then redis.ca
 local old_log, old_offset = string.match(redis.call('GET', KEYS[3]) or '', '^(%S+) (%d+)$')
 local new_log, new_offset = string.match(ARGV[4], '^(%S+) (%d+)$')
 if old_log ~= new_log or tonumber(old_offset) < tonumber(new_offset) then redis.call('SET', KEYS[3], ARGV[4]) end
+if ARGV[8] ~= '' then redis.call('SET', KEYS[5], ARGV[8]) end
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2])
 return {'ok', ''}

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 SCRIPT = (Path(__file__).parent / "membership_writer.lua").read_text()
 USERS_A_SCRIPT = 200
 """A script stops all others while it runs; so many changes take about a millisecond."""
+_KEYS = (keys.head_key, keys.clock_key, keys.applied_key, keys.rebuilding_key, keys.published_key)
 NOTHING_YET = 0
 """The applied offset of all scripts of a publication but the last: it raises nothing."""
 
@@ -68,11 +69,19 @@ class MembershipWriter:
         """`on_trouble` hears why Redis cannot be written, and None when it can again."""
         self._redis, self._table, self._on_trouble = redis, table, on_trouble
         partition = table.partition
-        self._keys = [key(partition) for key in (keys.head_key, keys.clock_key, keys.applied_key, keys.rebuilding_key)]
+        self._keys = [key(partition) for key in _KEYS]
         self._prefixes = [keys.user_prefix(partition), keys.members_prefix(partition)]
         self._publish = redis.register_script(SCRIPT)
         self._take = redis.register_script(TAKE)
         self._n = 0
+        self._published = ""
+
+    def announce(self, settled_us: int) -> None:
+        """The changes of all that was written so far are sent, those of turns before this instant among them.
+
+        Readers of Redis hear of it with the next script.
+        """
+        self._published = f"{self._table.record.epoch} {self._n} {settled_us}"
 
     async def take_over(self, how: TakeOver = "check") -> bool:
         """Announce our epoch; False when Redis does not hold what was written last, or `how` says so.
@@ -120,7 +129,7 @@ class MembershipWriter:
         args: list[Any] = [record.epoch, self._n, record.clock, f"{record.log_epoch} {next_offset}", *self._prefixes]
         # Lua's unpacker knows no `bin` type: everything travels as strings
         payload = msgpack.packb(changes, use_bin_type=False)
-        answer = await self._persist(lambda: self._publish(keys=self._keys, args=[*args, payload]))
+        answer = await self._persist(lambda: self._publish(keys=self._keys, args=[*args, payload, self._published]))
         if answer[0] == b"ok":
             self._note_head()
             return

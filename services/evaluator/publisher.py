@@ -38,6 +38,8 @@ class Publication(msgspec.Struct):
     changes: list[tuple[bytes, bytes]]
     dead: list[DeadLetter]
     next_offset: int
+    settled_us: int
+    """All turns before this instant are in this publication or an earlier one."""
     durable: "asyncio.Future[None] | None"
     done: Callable[[], None]
 
@@ -50,6 +52,9 @@ class Publisher:
     ) -> None:
         self._table, self._changelog, self._writer, self._producer = table, changelog, writer, producer
         self._queue: asyncio.Queue[Publication] = asyncio.Queue(UNFINISHED)
+        self._queued = self._finished = 0
+        self._shown = 0
+        """So many publications Redis shows already, though the changes of some are not sent yet: it was rewritten."""
         self.is_rewriting = False
         """Whether all memberships are being written to Redis anew; lookups wait for it."""
 
@@ -61,11 +66,13 @@ class Publisher:
             self._changelog.put_users(list(out.users))
             durable = self._changelog.end_flush()
             crash_point("after_changelog_send")
+        settled_us = min(self._table.record.clock, self._table.first_wake())
+        self._queued += 1
         # taken now: Redis must not run ahead of what this flush makes durable
         users = list(out.users.values())
         redis = list(map(redis_change, users))
         await self._queue.put(
-            Publication(number, users, redis, out.changes, dead, self._table.next_offset, durable, done)
+            Publication(number, users, redis, out.changes, dead, self._table.next_offset, settled_us, durable, done)
         )
 
     async def drain(self) -> None:
@@ -120,6 +127,7 @@ class Publisher:
             await self._changelog.end_flush()
             try:
                 await self._writer.rebuild(self._all_users(), self._table.next_offset)
+                self._shown = self._queued
                 self.is_rewriting = False
             except Lost as lost:
                 log.warning("lost again while it was rewritten: %s", lost)
@@ -139,6 +147,9 @@ class Publisher:
             for user in publication.users:
                 if user.state.pub == publication.number:
                     user.state.unsent = []
+        self._finished += 1
+        if self._finished >= self._shown:
+            self._writer.announce(publication.settled_us)
         publication.done()
 
     async def _to_redis(self, changes: list[RedisChange], next_offset: int) -> None:

@@ -4,7 +4,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from shared.runtime.crash_points import CRASH_AT_PATTERN
-from shared.runtime.settings import CommonSettings, History, Port, Seconds
+from shared.runtime.settings import CommonSettings, Port, RedisUrl, Seconds, Storage
 
 
 class EvaluatorSettings(CommonSettings):
@@ -12,8 +12,8 @@ class EvaluatorSettings(CommonSettings):
 
     model_config = SettingsConfigDict(env_prefix="SHOAL_EVALUATOR_", extra="forbid", frozen=True)
 
-    redis_url: str
-    history: History
+    redis_url: RedisUrl
+    history: Storage
     host: str = "127.0.0.1"
     port: Port = 8001
     """Of /livez, /readyz and /metrics."""

@@ -165,6 +165,7 @@ def _outsider(version: int, generation: int) -> Membership:
 def _turn(out: Outcome, user: User, segment_id: int, membership: Membership, as_of: int, reason: Reason) -> None:
     membership.member = not membership.member
     membership.sequence += 1
+    began = as_of if membership.member else membership.entered_at
     membership.entered_at = as_of if membership.member else 0
     change = Change(
         id=change_id(segment_id, user.user_id, membership.generation, membership.sequence),
@@ -177,6 +178,7 @@ def _turn(out: Outcome, user: User, segment_id: int, membership: Membership, as_
         reason=reason,
         generation=membership.generation,
         sequence=membership.sequence,
+        entered_at_us=began,
     )
     out.changes.append((user.key, encode_change(change)))
     out.redis_changes(user)

@@ -4,7 +4,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from shared.runtime.crash_points import CRASH_AT_PATTERN
-from shared.runtime.settings import CommonSettings, History, Port, Seconds
+from shared.runtime.settings import CommonSettings, Port, RedisUrl, Seconds, Storage
 
 
 class ExporterSettings(CommonSettings):
@@ -12,7 +12,11 @@ class ExporterSettings(CommonSettings):
 
     model_config = SettingsConfigDict(env_prefix="SHOAL_EXPORTER_", extra="forbid", frozen=True)
 
-    history: History
+    redis_url: RedisUrl
+    history: Storage
+    """Where the event history lies."""
+    exports: Storage
+    """Where export files are put."""
     host: str = "127.0.0.1"
     """Where /livez, /readyz and /metrics are served."""
     port: Port = 8002

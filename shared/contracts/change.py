@@ -15,6 +15,8 @@ class Change(msgspec.Struct, frozen=True):
 
     `id` is `<segment>:<user>:<generation>:<sequence>`: readers drop repeats by it. `at_us` is the instant of the
     turn in microseconds since 1970: the evaluation's `as_of` for an event, the exact instant for a turn by time.
+    `entered_at_us`: when the membership that ends had begun, of an exit; `at_us` itself, of an entry; 0 where an older
+    evaluator did not say.
     `reason`: `deactivated` and `deleted` are the segment's own; what another version of it, or any wish for a segment
     that it refers to, turns around is `computed`. Segments that refer to each other turn at the same instant.
     """
@@ -29,6 +31,7 @@ class Change(msgspec.Struct, frozen=True):
     reason: Reason
     generation: int
     sequence: int
+    entered_at_us: int = 0
     schema_version: int = SCHEMA_VERSION
 
 

@@ -69,6 +69,32 @@ def applied_key(partition: int) -> bytes:
     return b"{%d}:applied" % partition
 
 
+class Published(NamedTuple):
+    """How far the changes of a partition are sent (`published_key`).
+
+    Those of all scripts up to number `n` of the owner `epoch`, and of all owners before it, are in
+    `membership-changes`; all turns at instants before `settled_us` (microseconds) are among them.
+    """
+
+    epoch: int
+    n: int
+    settled_us: int
+
+    def covers(self, head: bytes) -> bool:
+        """Whether the changes of everything that is visible under this value of `head_key` are sent."""
+        return (self.epoch, self.n) >= tuple(map(int, head.split()))
+
+
+def published_key(partition: int) -> bytes:
+    """`<epoch> <n> <settled_us>`, as text: a `Published`."""
+    return b"{%d}:published" % partition
+
+
+def published_of(value: bytes | None) -> Published:
+    """What a value of `published_key` says; nothing is sent where there is none."""
+    return Published(*map(int, value.split())) if value else Published(-1, -1, 0)
+
+
 def rebuilding_key(partition: int) -> bytes:
     """Present while the partition's keys are being rewritten."""
     return b"{%d}:rebuilding" % partition

@@ -14,14 +14,16 @@ SERVICE_PREFIXES = ("SHOAL_API_", "SHOAL_EVALUATOR_", "SHOAL_EXPORTER_")
 RUNNER_PREFIXES = ("SHOAL_DATA", "SHOAL_PORT_BASE", "SHOAL_TEST_")
 """Read by the local runner and the tests, never by a service."""
 
-ADDRESS_FIELDS = ("redis_url", "database_url", "history")
+ADDRESS_FIELDS = ("redis_url", "database_url", "history", "exports")
 """Addresses that several services share, each under one name; a service that needs none ignores them."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
-History = Annotated[str, Field(pattern=r"^(s3://[^/?#]+(/[^?#]*)?|([^:]|:[^/])+)$")]
-"""Where the event history lies, the same for all services: a folder, or `s3://bucket/prefix`, with credentials and
-endpoint by the usual `AWS_` variables."""
+Storage = Annotated[str, Field(pattern=r"^(s3://[^/?#]+(/[^?#]*)?|([^:]|:[^/])+)$")]
+"""Where files lie, the same for all services: a folder, or `s3://bucket/prefix`, with credentials and endpoint by the
+usual `AWS_` variables."""
+RedisUrl = Annotated[str, Field(pattern=r"^rediss?://")]
+"""`redis://host:port/db`."""
 
 
 class InvalidSettings(Exception):  # noqa: N818 - it names the thing

@@ -116,6 +116,7 @@ def api_process(servers: Servers, database_url: str, history: str) -> Iterator[t
         "SHOAL_REDIS_URL": servers.redis_url,
         "SHOAL_DATABASE_URL": database_url,
         "SHOAL_HISTORY": history,
+        "SHOAL_EXPORTS": f"{history}/exports",
         "SHOAL_PARTITIONS": str(PARTITIONS),
         "SHOAL_API_BOOTSTRAP_KEY": KEY,
         "SHOAL_API_PORT": str(free_ports(1)[0]),

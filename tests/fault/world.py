@@ -57,6 +57,7 @@ class World:
         self.answers: list[Answer] = []
         self.recovered_s: float | None = None
         self.history = Path(tempfile.mkdtemp(prefix="shoal-history-"))
+        self.exports = Path(tempfile.mkdtemp(prefix="shoal-exports-"))
         """Where exporters archive to."""
         self.processes: list[ServiceProcess] = []
         self.loads: list[Load] = []
@@ -77,6 +78,7 @@ class World:
                 "SHOAL_REPLICATION_FACTOR": str(self.servers.copies),
                 "SHOAL_API_BOOTSTRAP_KEY": KEY,
                 "SHOAL_HISTORY": str(self.history),
+                "SHOAL_EXPORTS": str(self.exports),
                 "SHOAL_EXPORTER_ARCHIVE_INTERVAL_S": ARCHIVE_INTERVAL_S,
             }
         )
@@ -182,6 +184,7 @@ class World:
             process.end()
         self.servers.revive()
         shutil.rmtree(self.history, ignore_errors=True)
+        shutil.rmtree(self.exports, ignore_errors=True)
         for load in self.loads:  # of a case that failed: the next one's topics have the same names
             load.stop()
 

@@ -203,6 +203,8 @@ def _all_ended(kind: Callable[..., P], environ: dict[str, str]) -> Iterator[Call
 
 NO_HISTORY = f"{tempfile.gettempdir()}/shoal-no-history"
 """A folder that is not there: nothing was ever archived."""
+NO_EXPORTS = f"{tempfile.gettempdir()}/shoal-no-exports"
+"""A folder that is not there: nothing was ever exported."""
 
 
 def environment(kafka_bootstrap_servers: str, redis_url: str, **settings: str) -> dict[str, str]:
@@ -211,6 +213,7 @@ def environment(kafka_bootstrap_servers: str, redis_url: str, **settings: str) -
         "SHOAL_KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap_servers,
         "SHOAL_REDIS_URL": redis_url,
         "SHOAL_HISTORY": NO_HISTORY,
+        "SHOAL_EXPORTS": NO_EXPORTS,
         "SHOAL_EVALUATOR_SESSION_TIMEOUT_S": "2",
         "SHOAL_EVALUATOR_COMMIT_INTERVAL_S": "0.3",
         "SHOAL_EVALUATOR_GROUP": "shoal-evaluator",

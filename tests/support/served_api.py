@@ -21,7 +21,7 @@ from shared.contracts.topics import MIB, PROGRESS, declare
 from shared.runtime.health import listen
 from shared.runtime.kafka import ensure_topics, new_producer
 from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
-from tests.support.evaluators import NO_HISTORY
+from tests.support.evaluators import NO_EXPORTS, NO_HISTORY
 from tests.support.servers import Servers
 
 T = TypeVar("T")
@@ -38,6 +38,7 @@ def api_settings(servers: Servers, database_url: str, **changes: Any) -> ApiSett
         "redis_url": servers.redis_url,
         "database_url": database_url,
         "history": NO_HISTORY,
+        "exports": NO_EXPORTS,
         "partitions": PARTITIONS,
         "bootstrap_key": KEY,
     }

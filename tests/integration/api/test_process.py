@@ -13,7 +13,7 @@ import pytest
 
 from shared.contracts.topics import declare
 from shared.runtime.kafka import ensure_topics
-from tests.support.evaluators import NO_HISTORY
+from tests.support.evaluators import NO_EXPORTS, NO_HISTORY
 from tests.support.served_api import KEY, PATIENCE_S
 from tests.support.servers import Servers
 
@@ -31,6 +31,7 @@ def environment(servers: Servers, database_url: str, **changes: str) -> dict[str
         "SHOAL_REDIS_URL": servers.redis_url,
         "SHOAL_DATABASE_URL": database_url,
         "SHOAL_HISTORY": NO_HISTORY,
+        "SHOAL_EXPORTS": NO_EXPORTS,
         "SHOAL_PARTITIONS": "3",
         "SHOAL_API_BOOTSTRAP_KEY": KEY,
         "SHOAL_API_PORT": str(free_port()),

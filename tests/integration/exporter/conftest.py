@@ -26,12 +26,16 @@ def address(tmp_path: Path) -> HistoryAddress:
 
 
 @pytest.fixture
-def new_exporter(stream: Stream, address: HistoryAddress) -> Iterator[Callable[..., ExporterProcess]]:
+def new_exporter(
+    stream: Stream, address: HistoryAddress, redis_url: str, tmp_path: Path
+) -> Iterator[Callable[..., ExporterProcess]]:
     """Starts exporters with the short times of tests, ends them all."""
     environ = {
         "SHOAL_KAFKA_BOOTSTRAP_SERVERS": stream.bootstrap,
         "SHOAL_PARTITIONS": str(PARTITIONS),
+        "SHOAL_REDIS_URL": redis_url,
         "SHOAL_HISTORY": address.uri,
+        "SHOAL_EXPORTS": str(tmp_path / "exports"),
         "SHOAL_EXPORTER_ARCHIVE_INTERVAL_S": "0.2",
         "SHOAL_EXPORTER_SESSION_TIMEOUT_S": "2",
     }

@@ -82,9 +82,14 @@ def free_port() -> int:
 class Process:
     """`python -m services.exporter` with an environment of its own."""
 
-    def __init__(self, bootstrap_servers: str, history: Path, **settings: str) -> None:
+    def __init__(self, bootstrap_servers: str, redis_url: str, folder: Path, **settings: str) -> None:
         self.port = int(settings.setdefault("SHOAL_EXPORTER_PORT", str(free_port())))
-        addresses = {"SHOAL_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "SHOAL_HISTORY": str(history)}
+        addresses = {
+            "SHOAL_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "SHOAL_REDIS_URL": redis_url,
+            "SHOAL_HISTORY": str(folder / "history"),
+            "SHOAL_EXPORTS": str(folder / "exports"),
+        }
         environ = {"PATH": os.environ["PATH"]} | addresses | settings
         self._running = subprocess.Popen(
             [sys.executable, "-m", "services.exporter"], cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
@@ -105,9 +110,9 @@ class Process:
 
 
 @contextlib.contextmanager
-def exporter_process(bootstrap_servers: str, history: Path, **settings: str) -> Iterator[Process]:
+def exporter_process(bootstrap_servers: str, redis_url: str, folder: Path, **settings: str) -> Iterator[Process]:
     """A running exporter, killed at the end if it still runs."""
-    process = Process(bootstrap_servers, history, **settings)
+    process = Process(bootstrap_servers, redis_url, folder, **settings)
     try:
         yield process
     finally:

@@ -34,8 +34,14 @@ class CrashingDelivery(Delivery):
         raise Crash
 
 
-def _settings(bootstrap_servers: str, history: Path) -> ExporterSettings:
-    return ExporterSettings(kafka_bootstrap_servers=bootstrap_servers, history=str(history), port=free_port())
+def _settings(bootstrap_servers: str, folder: Path) -> ExporterSettings:
+    return ExporterSettings(
+        kafka_bootstrap_servers=bootstrap_servers,
+        redis_url="redis://127.0.0.1:1",
+        history=str(folder / "history"),
+        exports=str(folder / "exports"),
+        port=free_port(),
+    )
 
 
 @pytest.mark.parametrize("after", [False, True])

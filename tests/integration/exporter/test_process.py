@@ -38,11 +38,13 @@ def _await_ready(process: Process) -> dict[str, object]:
     raise AssertionError("never ready")
 
 
-def test_every_request_is_answered_and_poison_is_set_aside(kafka_bootstrap_servers: str, tmp_path: Path) -> None:
+def test_every_request_is_answered_and_poison_is_set_aside(
+    kafka_bootstrap_servers: str, redis_url: str, tmp_path: Path
+) -> None:
     ensure_topics(kafka_bootstrap_servers, declare(12))
     poison = (b"3", b'{"export_id": 3, "out')
     produce(kafka_bootstrap_servers, [request(1), request(2), poison, request(4), (None, None)])
-    with exporter_process(kafka_bootstrap_servers, tmp_path) as process:
+    with exporter_process(kafka_bootstrap_servers, redis_url, tmp_path) as process:
         answers = [decode_progress(m.value() or b"") for m in await_messages(kafka_bootstrap_servers, PROGRESS, 3)]
         dead = await_messages(kafka_bootstrap_servers, DEAD_LETTERS, 2)
         assert _await_ready(process) == {
@@ -63,31 +65,33 @@ def test_every_request_is_answered_and_poison_is_set_aside(kafka_bootstrap_serve
     assert committed(kafka_bootstrap_servers, "shoal-exporter") == 5
 
 
-def test_after_a_clean_end_nothing_is_answered_twice(kafka_bootstrap_servers: str, tmp_path: Path) -> None:
+def test_after_a_clean_end_nothing_is_answered_twice(
+    kafka_bootstrap_servers: str, redis_url: str, tmp_path: Path
+) -> None:
     ensure_topics(kafka_bootstrap_servers, declare(12))
     produce(kafka_bootstrap_servers, [request(number) for number in range(1, 6)])
-    with exporter_process(kafka_bootstrap_servers, tmp_path) as first:
+    with exporter_process(kafka_bootstrap_servers, redis_url, tmp_path) as first:
         await_messages(kafka_bootstrap_servers, PROGRESS, 5)
         assert first.end(signal.SIGINT)[0] == 0
     produce(kafka_bootstrap_servers, [request(6)])
-    with exporter_process(kafka_bootstrap_servers, tmp_path) as second:
+    with exporter_process(kafka_bootstrap_servers, redis_url, tmp_path) as second:
         await_messages(kafka_bootstrap_servers, PROGRESS, 6)
         assert second.end(signal.SIGTERM)[0] == 0
     answered = [decode_progress(m.value() or b"").id for m in await_messages(kafka_bootstrap_servers, PROGRESS, 6)]
     assert sorted(answered) == [1, 2, 3, 4, 5, 6]
 
 
-def test_start_creates_the_missing_topics(kafka_bootstrap_servers: str, tmp_path: Path) -> None:
-    with exporter_process(kafka_bootstrap_servers, tmp_path) as process:
+def test_start_creates_the_missing_topics(kafka_bootstrap_servers: str, redis_url: str, tmp_path: Path) -> None:
+    with exporter_process(kafka_bootstrap_servers, redis_url, tmp_path) as process:
         _await_ready(process)
         assert topic_names(kafka_bootstrap_servers) == {topic.name for topic in declare(12)}
         assert process.end(signal.SIGTERM)[0] == 0
 
 
-def test_a_different_topic_is_refused_in_one_line(kafka_bootstrap_servers: str, tmp_path: Path) -> None:
+def test_a_different_topic_is_refused_in_one_line(kafka_bootstrap_servers: str, redis_url: str, tmp_path: Path) -> None:
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap_servers})
     admin.create_topics([NewTopic("events", 3, 1)])["events"].result()
-    with exporter_process(kafka_bootstrap_servers, tmp_path) as process:
+    with exporter_process(kafka_bootstrap_servers, redis_url, tmp_path) as process:
         code, told = process.end()
     assert code == 2
     lines = [line for line in told.splitlines() if " INFO " not in line]
@@ -96,20 +100,20 @@ def test_a_different_topic_is_refused_in_one_line(kafka_bootstrap_servers: str, 
 
 
 def test_an_unknown_setting_is_refused_in_one_line(tmp_path: Path) -> None:
-    with exporter_process("127.0.0.1:1", tmp_path, SHOAL_EXPORTER_PROT="1") as process:
+    with exporter_process("127.0.0.1:1", "redis://127.0.0.1:1", tmp_path, SHOAL_EXPORTER_PROT="1") as process:
         assert process.end() == (2, "exporter: SHOAL_EXPORTER_PROT: unknown setting\n")
 
 
 def test_a_port_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with exporter_process("127.0.0.1:1", tmp_path, SHOAL_EXPORTER_PORT=str(port)) as process:
+        with exporter_process("127.0.0.1:1", "redis://127.0.0.1:1", tmp_path, SHOAL_EXPORTER_PORT=str(port)) as process:
             assert process.end() == (2, f"exporter: cannot listen on 127.0.0.1:{port}: Address already in use\n")
 
 
 def test_without_a_broker_it_asks_to_be_started_later(tmp_path: Path) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
-    with exporter_process(nowhere, tmp_path) as process:
+    with exporter_process(nowhere, "redis://127.0.0.1:1", tmp_path) as process:
         code, told = process.end()
     assert code == 75
     assert told.splitlines()[-1].startswith(f"exporter: Kafka at {nowhere}: ")

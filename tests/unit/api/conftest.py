@@ -21,6 +21,7 @@ def settings() -> ApiSettings:
         "redis_url": "redis://127.0.0.1:1",
         "database_url": "postgresql://nobody@127.0.0.1:1/none",
         "history": "/none",
+        "exports": "/none",
         "bootstrap_key": KEY,
     }
     return ApiSettings.model_validate(values)

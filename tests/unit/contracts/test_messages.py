@@ -30,7 +30,9 @@ from shared.contracts.question import (
 from shared.domain.evidence import Evidence, KeptEvents
 from shared.domain.explanation import FoundCondition
 
-CHANGE = Change(change_id(5, "ann", 1, 3), 1, 5, 2, "ann", "entered", 1_700_000_000_000_000, "event", 1, 3)
+CHANGE = Change(
+    change_id(5, "ann", 1, 3), 1, 5, 2, "ann", "entered", 1_700_000_000_000_000, "event", 1, 3, 1_700_000_000_000_000
+)
 DEFINITION = {
     "logic": "AND",
     "conditions": [{"type": "event_count", "event_type": "buy", "operator": "gte", "value": 1}],
@@ -43,7 +45,8 @@ REPORT = Progress("segment", 5, 9, "ready", version=2, partition=3, cutover=77)
 def test_a_change_is_frozen() -> None:
     assert encode_change(CHANGE) == (
         b'{"id":"5:ann:1:3","tenant":1,"segment_id":5,"version":2,"user_id":"ann","change":"entered",'
-        b'"at_us":1700000000000000,"reason":"event","generation":1,"sequence":3,"schema_version":1}'
+        b'"at_us":1700000000000000,"reason":"event","generation":1,"sequence":3,"entered_at_us":1700000000000000,'
+        b'"schema_version":1}'
     )
     assert decode_change(encode_change(CHANGE)) == CHANGE
 

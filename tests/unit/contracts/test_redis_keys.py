@@ -10,6 +10,7 @@ from shared.contracts.redis_keys import (
     RECORD_BYTES,
     SOFT,
     MembershipRecord,
+    Published,
     answer_key,
     applied_key,
     clock_key,
@@ -18,6 +19,8 @@ from shared.contracts.redis_keys import (
     members_key,
     members_prefix,
     pack_records,
+    published_key,
+    published_of,
     questions_channel,
     rebuilding_key,
     unpack_records,
@@ -27,11 +30,12 @@ from shared.contracts.redis_keys import (
 
 
 def test_the_keys_are_frozen() -> None:
-    assert [key(7) for key in (head_key, clock_key, applied_key, rebuilding_key)] == [
+    assert [key(7) for key in (head_key, clock_key, applied_key, rebuilding_key, published_key)] == [
         b"{7}:head",
         b"{7}:clock",
         b"{7}:applied",
         b"{7}:rebuilding",
+        b"{7}:published",
     ]
     assert user_key(7, 2, "ü/a:b") == b"{7}:user:2:\xc3\xbc/a:b"
     assert members_key(7, 2, 31) == b"{7}:members:2:31"
@@ -61,3 +65,11 @@ def test_the_packed_value_is_frozen() -> None:
 def test_a_broken_value_is_refused() -> None:
     with pytest.raises(struct.error):
         list(unpack_records(b"\0" * (RECORD_BYTES + 1)))
+
+
+def test_what_is_published_covers_a_head_of_this_owner_and_of_those_before() -> None:
+    published = published_of(b"30 7 1000")
+    assert published == Published(30, 7, 1000)
+    assert [published.covers(head) for head in (b"30 7", b"30 6", b"20 99")] == [True] * 3
+    assert [published.covers(head) for head in (b"30 8", b"31 0")] == [False] * 2
+    assert not published_of(None).covers(b"0 0")

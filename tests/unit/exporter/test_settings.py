@@ -5,16 +5,21 @@ import pytest
 from services.exporter.settings import ExporterSettings
 from shared.runtime.settings import InvalidSettings
 
-NEEDED = {"SHOAL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092", "SHOAL_HISTORY": "/history"}
+NEEDED = {
+    "SHOAL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+    "SHOAL_REDIS_URL": "redis://127.0.0.1:6379",
+    "SHOAL_HISTORY": "/history",
+    "SHOAL_EXPORTS": "/exports",
+}
 
 
-def test_only_the_broker_and_a_place_for_the_history_are_needed() -> None:
+def test_only_the_servers_and_places_for_files_are_needed() -> None:
     settings = ExporterSettings.load(NEEDED)
     assert (settings.host, settings.port, settings.partitions) == ("127.0.0.1", 8002, 12)
 
 
 def test_one_environment_may_serve_all_services() -> None:
-    others = {"SHOAL_REDIS_URL": "redis://x", "SHOAL_DATABASE_URL": "postgresql://x", "SHOAL_API_PORT": "1"}
+    others = {"SHOAL_DATABASE_URL": "postgresql://x", "SHOAL_API_PORT": "1"}
     assert ExporterSettings.load(NEEDED | others | {"SHOAL_EXPORTER_PORT": "9002"}).port == 9002
 
 
@@ -27,6 +32,8 @@ def test_one_environment_may_serve_all_services() -> None:
         (NEEDED | {"SHOAL_HISTORY": "gs://bucket/x"}, "SHOAL_HISTORY"),
         (NEEDED | {"SHOAL_HISTORY": "s3:///x"}, "SHOAL_HISTORY"),
         (NEEDED | {"SHOAL_HISTORY": ""}, "SHOAL_HISTORY"),
+        (NEEDED | {"SHOAL_EXPORTS": "gs://bucket/x"}, "SHOAL_EXPORTS"),
+        (NEEDED | {"SHOAL_REDIS_URL": "127.0.0.1:6379"}, "SHOAL_REDIS_URL"),
         (NEEDED | {"SHOAL_EXPORTER_PROT": "80"}, "SHOAL_EXPORTER_PROT: unknown"),
     ],
 )
