@@ -82,7 +82,12 @@ class Publisher:
     @property
     def idle(self) -> bool:
         """Whether nothing waits for its turn."""
-        return self._queue.empty()
+        return not self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """How many publications wait for their turn."""
+        return self._queue.qsize()
 
     async def run(self) -> None:
         """Publish until cancelled. Raises Fenced, DeliveryFailed."""
@@ -136,7 +141,9 @@ class Publisher:
         if publication.durable is not None:
             await publication.durable
             crash_point("after_changelog")
-        await self._to_redis(publication.redis, publication.next_offset)
+        # older than what a rewritten Redis shows already: written, it would go back for an instant
+        redis = publication.redis if self._finished >= self._shown else []
+        await self._to_redis(redis, publication.next_offset)
         if publication.changes:
             crash_point("after_redis")
         await self._send(publication.changes, publication.dead)

@@ -63,10 +63,10 @@ class Message:
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
-def bought(offset: int, at_s: float) -> Message:
-    """Ann buys; received at `at_s`."""
-    value = json.dumps({"tenant": 1, "user_id": "ann", "event_type": "buy"}).encode()
-    return Message(offset, int(at_s * 1000), ANN, value)
+def bought(offset: int, at_s: float, user_id: str = "ann") -> Message:
+    """Somebody buys; received at `at_s`."""
+    value = json.dumps({"tenant": 1, "user_id": user_id, "event_type": "buy"}).encode()
+    return Message(offset, int(at_s * 1000), user_key(1, user_id), value)
 
 
 def wish(operator: str, value: int = 1, **window: int) -> Command:
@@ -87,6 +87,7 @@ class Running:
 
     def __init__(self, bootstrap_servers: str, redis: Any, owner: Owner, publisher: Publisher) -> None:
         self._bootstrap_servers, self.redis, self.owner = bootstrap_servers, redis, owner
+        self.publisher = publisher
         self.reports: list[Progress] = []
         self.history: HistoryAddress
         self.worker = asyncio.create_task(owner.run())

@@ -174,3 +174,16 @@ async def test_the_clock_and_the_applied_offset_never_go_back(redis: Any) -> Non
     await writer.write([], 4)
     clock, applied = await _texts(redis, keys.clock_key(PARTITION), keys.applied_key(PARTITION))
     assert (clock, applied) == (b"1000", b"log 10")
+
+
+async def test_what_is_announced_stands_in_redis_with_the_next_script_only(redis: Any) -> None:
+    writer, table = _owner(redis, 5)
+    await writer.take_over()
+    await writer.write([redis_change(_ann(table, member=True))], 10)
+    assert await redis.get(keys.published_key(PARTITION)) is None
+    writer.announce(900)
+    await writer.write([], 11)
+    published = keys.published_of(await redis.get(keys.published_key(PARTITION)))
+    assert published == keys.Published(5, 1, 900)
+    assert not published.covers(await redis.get(keys.head_key(PARTITION)))
+    assert published.covers(b"5 1")
