@@ -12,7 +12,7 @@ from services.api.hot.dispatcher import Dispatcher
 from services.api.hot.handler import HotPath
 from services.api.hot.ingestion import Ingestion
 from services.api.hot.lookups import Lookups
-from services.api.routes import audit, compute, docs, explorer, exports, health, previews, segments
+from services.api.routes import audit, compute, docs, explorer, exports, health, members, previews, segments
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
@@ -20,6 +20,7 @@ _ROUTERS = (
     segments.router,
     previews.router,
     compute.router,
+    members.router,
     exports.router,
     explorer.router,
     audit.router,
@@ -66,8 +67,8 @@ def _made_once(app: FastAPI) -> Callable[[], dict[str, Any]]:
 
 
 def _hot_paths(wired: Wiring) -> list[HotPath]:
-    lookups = Lookups(wired.reader, wired.live, wired.clock)
-    ingestion = Ingestion(wired.writer, wired.clock)
+    lookups = Lookups(wired.reader, wired.applied, wired.live, wired.clock)
+    ingestion = Ingestion(wired.writer, wired.log_epoch, wired.clock)
     return [
         HotPath("GET", "/api/segments/membership/", lookups.one),
         HotPath("POST", "/api/segments/membership/batch/", lookups.many),

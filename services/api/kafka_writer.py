@@ -36,22 +36,19 @@ class Record(NamedTuple):
     partition: int = -1
 
 
-class Position(NamedTuple):
-    """Where the last message of a `send` was stored."""
-
-    partition: int
-    offset: int
+Offsets = dict[int, int]
+"""By partition, the offset of the last message of a `send`."""
 
 
 class _Pending:
     """The messages of one `send` that are under way; touched in the event loop only."""
 
-    __slots__ = ("answer", "error", "left", "position", "size")
+    __slots__ = ("answer", "error", "left", "offsets", "size")
 
-    def __init__(self, answer: "asyncio.Future[Position]", left: int, size: int) -> None:
+    def __init__(self, answer: "asyncio.Future[Offsets]", left: int, size: int) -> None:
         self.answer, self.left, self.size = answer, left, size
         self.error: KafkaError | None = None
-        self.position = Position(-1, -1)
+        self.offsets: Offsets = {}
 
 
 class KafkaWriter:
@@ -96,8 +93,8 @@ class KafkaWriter:
         except KafkaException as error:
             raise NotStored(error.args[0].str()) from error
 
-    async def send(self, records: Sequence[Record]) -> Position:
-        """Write the messages; returns the last one's position when the broker has acknowledged all.
+    async def send(self, records: Sequence[Record]) -> Offsets:
+        """Write the messages of one topic; returns where they are when the broker has acknowledged all.
 
         Raises NotStored when it refuses one, when the queue is full, and after `TIME_LIMIT_S`.
         """
@@ -105,7 +102,7 @@ class KafkaWriter:
         if self._in_flight + len(records) > _MAX_IN_FLIGHT or self._in_flight_bytes + size > _MAX_IN_FLIGHT_BYTES:
             API_KAFKA_REFUSED.labels(reason="queue full").inc()
             raise NotStored("the queue is full")
-        answer: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Offsets] = asyncio.get_running_loop().create_future()
         self._produce(_Pending(answer, len(records), size), records)
         try:
             async with asyncio.timeout(TIME_LIMIT_S):
@@ -166,13 +163,15 @@ class KafkaWriter:
             pending.left -= 1
             if error is not None:
                 pending.error = error
+            else:
+                pending.offsets[message.partition() or 0] = message.offset() or 0
             if pending.left:
                 continue
             self._in_flight_bytes -= pending.size
             if pending.answer.done():
                 continue
             if pending.error is None:
-                pending.answer.set_result(Position(message.partition() or 0, message.offset() or 0))
+                pending.answer.set_result(pending.offsets)
             else:
                 self._look_at(pending.error)
                 API_KAFKA_REFUSED.labels(reason="not acknowledged").inc()

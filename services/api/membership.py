@@ -54,6 +54,13 @@ def membership_at(value: bytes | None, now: int, asked: Container[int]) -> Membe
     return Membership(member_of, stale, hard_turn if known else None)
 
 
+def member_since(value: bytes, segment_id: int, now: int) -> int | None:
+    """When the user of a packed value entered a segment (microseconds since 1970); None: no member at `now`."""
+    if segment_id not in membership_at(value, now, (segment_id,)).segment_ids:
+        return None
+    return entered_at(value)[segment_id]
+
+
 def entered_at(value: bytes) -> dict[int, int]:
     """When the user entered each segment of a packed value, or will: microseconds since 1970."""
     return {

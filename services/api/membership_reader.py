@@ -61,6 +61,10 @@ class MembershipReader:
         self._told_at_s = float("-inf")
         self._running: set[asyncio.Task[None]] = set()
 
+    def partition(self, tenant: int, user_id: str) -> int:
+        """Where the user is."""
+        return _place(self._partitions, tenant, user_id)[0]
+
     async def one(self, tenant: int, user_id: str) -> Values:
         """The value of one user. Raises Unavailable."""
         partition, key = _place(self._partitions, tenant, user_id)

@@ -180,6 +180,21 @@ class TriedEvent(BaseModel):
     as_of: str
 
 
+class MemberSince(BaseModel):
+    """A member, since `computed_at`."""
+
+    user_id: str
+    computed_at: str
+
+
+class MembersPage(BaseModel):
+    """Some members of a segment; `next_cursor` is null on the last page, `count` is of all."""
+
+    results: list[MemberSince]
+    next_cursor: str | None
+    count: int
+
+
 class ExportQueued(BaseModel):
     """The export is requested."""
 

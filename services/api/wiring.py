@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from services.api.applied_offsets import AppliedOffsets
 from services.api.audit.auditor import Auditor
 from services.api.audit.round import Round, Scope
 from services.api.audit.sampled_history import SampledHistory
@@ -18,6 +19,8 @@ from services.api.history import History
 from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
 from services.api.leadership import Leadership
 from services.api.live_segments import LiveSegments
+from services.api.log_epoch import LogEpoch
+from services.api.member_pages import MemberPages
 from services.api.membership_reader import MembershipReader
 from services.api.outbox_relay import OutboxRelay
 from services.api.progress_reader import ProgressReader
@@ -54,6 +57,9 @@ class Wiring:
         )
         self.live = LiveSegments(self._live_ids)
         self.reader = MembershipReader(self.redis, settings.partitions)
+        self.members = MemberPages(self.redis, settings.partitions, self.clock)
+        self.applied = AppliedOffsets(self.redis)
+        self.log_epoch = LogEpoch(settings.kafka_bootstrap_servers)
         self.history = History(settings, self.clock)
         self.questions = Questions(settings.redis_url, settings.partitions)
         self.relay = OutboxRelay(self.database, self.writer, settings.partitions)

@@ -6,7 +6,9 @@ import msgspec
 
 from services.api.errors import BadRequest, Invalid, Unavailable
 from services.api.hot.handler import HotRequest
-from services.api.kafka_writer import KafkaWriter, NotStored, Position, Record
+from services.api.kafka_writer import KafkaWriter, NotStored, Record
+from services.api.log_epoch import LogEpoch
+from services.api.positions import Position, plain_epoch, position_text
 from shared.contracts.event import EventMessage, decode_track, decode_track_batch, encode_event
 from shared.contracts.keys import user_key
 from shared.contracts.topics import EVENTS, EVENTS_MAX_BYTES
@@ -27,8 +29,8 @@ _unknown = API_EVENTS.labels(outcome="unknown")
 class Ingestion:
     """Takes events; whatever is answered 202 the broker has acknowledged."""
 
-    def __init__(self, writer: KafkaWriter, clock: Clock) -> None:
-        self._writer, self._clock = writer, clock
+    def __init__(self, writer: KafkaWriter, log_epoch: LogEpoch, clock: Clock) -> None:
+        self._writer, self._log_epoch, self._clock = writer, log_epoch, clock
 
     async def track(self, request: HotRequest) -> tuple[int, bytes]:
         """One event."""
@@ -39,7 +41,7 @@ class Ingestion:
             _invalid.inc()
             raise refusal(invalid) from None
         position = await self._store([record])
-        return 202, b'{"queued":true,"position":"%d-%d"}' % position
+        return 202, msgspec.json.encode({"queued": True, "position": position})
 
     async def track_batch(self, request: HotRequest) -> tuple[int, bytes]:
         """Up to 500 events; a bad one never fails the good ones."""
@@ -60,20 +62,21 @@ class Ingestion:
                 errors.append({"index": index, "detail": f"{invalid.field}: {invalid.message}"})
         if errors:
             _invalid.inc(len(errors))
-        answer: dict[str, Any] = {"queued": len(records), "skipped": len(errors), "errors": errors}
-        if records:
-            await self._store(records)
+        position = await self._store(records) if records else None
+        answer = {"queued": len(records), "skipped": len(errors), "errors": errors, "position": position}
         return 202, msgspec.json.encode(answer)
 
-    async def _store(self, records: list[Record]) -> Position:
+    async def _store(self, records: list[Record]) -> str | None:
+        """Where they are stored, as lookups take it; None while nobody knows which log that is."""
         try:
-            position = await self._writer.send(records)
+            offsets = await self._writer.send(records)
         except NotStored as error:
             _unknown.inc(len(records))
             # nothing is known: some events may be stored. The same event_id makes trying again safe.
             raise Unavailable(f"not known to be stored: {error}") from error
         _stored.inc(len(records))
-        return position
+        log_epoch = await self._log_epoch.now()
+        return None if log_epoch is None else position_text(Position(plain_epoch(log_epoch), offsets))
 
 
 def _record(message: EventMessage, tenant: int, now_us: int) -> Record:

@@ -9,6 +9,12 @@ _TIME = {"type": "string", "format": "date-time"}
 _ID = {"type": "integer", "minimum": 1}
 _IDS = {"type": "array", "items": _ID}
 _USER_ID = {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID_CHARS}
+_POSITION = {
+    "anyOf": [{"type": "string"}, {"type": "null"}],
+    "description": "for `after` of a lookup; null when nothing was stored, or nobody knows just now which log it is in",
+}
+_AFTER = {"type": "string", "description": "the position of a write: wait up to 2 s until it shows"}
+_FRESH = {"type": "boolean", "description": "present with `after`: whether that write shows in this answer"}
 
 EVENT = {
     "type": "object",
@@ -64,8 +70,13 @@ def _lookup() -> dict[str, Any]:
         as_of=_TIME,
         next_change_at={"anyOf": [_TIME, {"type": "null"}]},
     )
+    answer["properties"]["fresh"] = _FRESH
     answer["properties"]["stale"] = {"type": "boolean", "description": "present when the answer is the last known"}
-    parameters = [_parameter("user_id", _USER_ID, required=True), _parameter("segment_id", _IDS, required=False)]
+    parameters = [
+        _parameter("user_id", _USER_ID, required=True),
+        _parameter("segment_id", _IDS, required=False),
+        _parameter("after", _AFTER, required=False),
+    ]
     return _operation("The segments a user is in now", "delivery", 200, answer, parameters=parameters)
 
 
@@ -74,16 +85,17 @@ def _lookup_batch() -> dict[str, Any]:
     body = {
         "type": "object",
         "required": ["user_ids"],
-        "properties": {"user_ids": users, "segment_ids": {**_IDS, "maxItems": MAX_SEGMENTS}},
+        "properties": {"user_ids": users, "segment_ids": {**_IDS, "maxItems": MAX_SEGMENTS}, "after": _AFTER},
     }
     result = _object(user_id=_USER_ID, segment_ids=_IDS)
     answer = _object(results={"type": "array", "items": result}, as_of=_TIME)
+    answer["properties"]["fresh"] = _FRESH
     request = {"required": True, **_json(body)}
     return _operation("The segments that many users are in now", "delivery", 200, answer, requestBody=request)
 
 
 def _track() -> dict[str, Any]:
-    answer = _object(queued={"type": "boolean"}, position={"type": "string"})
+    answer = _object(queued={"type": "boolean"}, position=_POSITION)
     request = {"required": True, **_json(EVENT)}
     return _operation("Store one event", "ingestion", 202, answer, requestBody=request)
 
@@ -92,6 +104,6 @@ def _track_batch() -> dict[str, Any]:
     body = _object(events={"type": "array", "items": EVENT, "minItems": 1, "maxItems": MAX_BATCH})
     error = _object(index={"type": "integer"}, detail={"type": "string"})
     number = {"type": "integer"}
-    answer = _object(queued=number, skipped=number, errors={"type": "array", "items": error})
+    answer = _object(queued=number, skipped=number, errors={"type": "array", "items": error}, position=_POSITION)
     request = {"required": True, **_json(body)}
     return _operation("Store up to 500 events", "ingestion", 202, answer, requestBody=request)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.support.served_api import ServedApi
+from tests.support.evaluators import wait_for
+from tests.support.served_api import PATIENCE_S, ServedApi
 
 PREVIEW = "/api/segments/preview/"
 
@@ -30,3 +31,12 @@ def preview(api: ServedApi, *conditions: dict[str, Any], **more: Any) -> Any:
 
 def event(user_id: str, event_type: str = "order", **more: Any) -> dict[str, Any]:
     return {"user_id": user_id, "event_type": event_type, **more}
+
+
+def computed(api: ServedApi, definition: dict[str, Any], **fields: Any) -> int:
+    """A segment that is computed; an evaluator is at work."""
+    segment_id = api.segment(definition, **fields)["id"]
+    path = f"/api/segments/{segment_id}/compute/"
+    assert api.client.post(path).status_code == 202
+    wait_for(lambda: api.get(path)["status"] == "computed", PATIENCE_S, "the segment is computed")
+    return int(segment_id)

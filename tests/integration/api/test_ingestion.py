@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.api.positions import parse_position
 from shared.contracts.keys import partition_of, user_key
 from shared.contracts.topics import EVENTS
 from tests.support.clean_servers import fresh_database
@@ -46,11 +47,11 @@ def test_an_event_is_stored_before_it_is_answered(servers: Servers, api: ServedA
     body = answer.json()
     assert body["queued"] is True
     tenant = api.segment()["tenant"]
-    partition, _, offset = body["position"].partition("-")
-    assert int(partition) == partition_of(user_key(tenant, event["user_id"]), PARTITIONS)
-    with reading(servers, EVENTS, [int(partition)]) as consumer:
-        message = next_messages(consumer, int(offset) + 1)[-1]
-    assert message.offset() == int(offset)
+    ((partition, offset),) = parse_position("position", body["position"]).offsets.items()
+    assert partition == partition_of(user_key(tenant, event["user_id"]), PARTITIONS)
+    with reading(servers, EVENTS, [partition]) as consumer:
+        message = next_messages(consumer, offset + 1)[-1]
+    assert message.offset() == offset
     assert json.loads(message.value() or b"") == {**event, "tenant": tenant}
 
 

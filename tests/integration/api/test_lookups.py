@@ -1,30 +1,26 @@
 """Lookups against a membership store written as the evaluator writes it."""
 
-import asyncio
+import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
 
-from services.api.database import Database
+from services.api.applied_offsets import WAIT_S
 from services.api.instants import text_of_us
-from shared.contracts.keys import partition_of
-from shared.contracts.keys import user_key as message_key
 from shared.contracts.redis_keys import (
     COMING,
     NEVER,
     SOFT,
     MembershipRecord,
+    applied_key,
     clock_key,
     head_key,
     members_key,
-    pack_records,
     rebuilding_key,
-    user_key,
 )
 from shared.domain.times import parse_time
+from tests.integration.api.store import Store
 from tests.support.clean_servers import fresh_database
 from tests.support.served_api import PARTITIONS, ServedApi, api_settings, prepare, served_api
 from tests.support.servers import Servers
@@ -32,51 +28,6 @@ from tests.support.servers import Servers
 HOUR_US = 3_600_000_000
 LOOKUP = "/api/segments/membership/"
 BATCH = "/api/segments/membership/batch/"
-
-
-class Store:
-    """Writes the membership store."""
-
-    def __init__(self, redis_url: str, tenant: int) -> None:
-        self.redis = redis.Redis.from_url(redis_url)
-        self.tenant = tenant
-
-    def partition(self, user_id: str) -> int:
-        return partition_of(message_key(self.tenant, user_id), PARTITIONS)
-
-    def user(self, user_id: str, *records: MembershipRecord) -> None:
-        self.redis.set(user_key(self.partition(user_id), self.tenant, user_id), pack_records(records))
-
-
-@pytest.fixture
-def store(api: ServedApi, servers: Servers) -> Iterator[Store]:
-    written = Store(servers.redis_url, api.segment()["tenant"])
-    written.redis.flushall()
-    for partition in range(PARTITIONS):
-        written.redis.set(head_key(partition), "1 1")
-        written.redis.set(clock_key(partition), "1")
-    yield written
-    written.redis.close()
-
-
-@pytest.fixture
-def live(api: ServedApi) -> list[int]:
-    """Three segments that have members: active, computed once."""
-    return [_made_live(api) for _ in range(3)]
-
-
-def _made_live(api: ServedApi) -> int:
-    segment_id: int = api.segment()["id"]
-
-    async def change() -> None:
-        database = Database(api.wiring.settings.database_url)
-        async with database.begin() as work:
-            await work.segments.change(segment_id, active_version=1, status="computed")
-        await database.close()
-
-    asyncio.run(change())
-    api.wiring.live.forget(api.get(f"/api/segments/{segment_id}/")["tenant"])
-    return segment_id
 
 
 def now_us() -> int:
@@ -187,6 +138,40 @@ def test_without_the_store_a_lookup_is_refused_within_a_second(servers: Servers)
             assert api.client.get("/readyz").json()["parts"]["redis"] != "ok"
 
 
+def test_a_lookup_waits_until_the_write_shows(api: ServedApi, store: Store, live: list[int]) -> None:
+    partition, elsewhere = store.partition("u"), (store.partition("u") + 1) % PARTITIONS
+    store.redis.set(applied_key(partition), "log 7")
+    shows = threading.Timer(0.3, lambda: _show(store, partition, live[0]))
+    shows.start()
+    began_s = time.monotonic()
+    answer = api.get(f"{LOOKUP}?user_id=u&after=log:{partition}-7,{elsewhere}-99")
+    assert time.monotonic() - began_s >= 0.29
+    assert (answer["fresh"], answer["segment_ids"]) == (True, [live[0]])
+    shows.join()
+    assert api.get(f"{LOOKUP}?user_id=u&after=log:{elsewhere}-99")["fresh"] is True, "nothing of it is about this user"
+    batch = api.client.post(BATCH, json={"user_ids": ["u"], "after": f"log:{partition}-7"}).json()
+    assert batch["fresh"] is True
+    assert "fresh" not in api.get(f"{LOOKUP}?user_id=u")
+
+
+def _show(store: Store, partition: int, segment_id: int) -> None:
+    # the value first, then the offset, as the evaluator's script
+    store.user("u", MembershipRecord(segment_id, 1, NEVER, 0))
+    store.redis.set(applied_key(partition), "log 8")
+
+
+@pytest.mark.parametrize("applied", [None, "log 7", "another 99"])
+def test_a_write_that_does_not_show_in_time_is_said_not_to(api: ServedApi, store: Store, applied: str | None) -> None:
+    partition = store.partition("u")
+    store.redis.delete(applied_key(partition))
+    if applied:
+        store.redis.set(applied_key(partition), applied)
+    began_s = time.monotonic()
+    answer = api.get(f"{LOOKUP}?user_id=u&after=log:{partition}-7")
+    assert WAIT_S - 0.01 <= time.monotonic() - began_s < WAIT_S + 0.5
+    assert (answer["fresh"], answer["segment_ids"]) == (False, [])
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -200,6 +185,11 @@ def test_without_the_store_a_lookup_is_refused_within_a_second(servers: Servers)
         ("?user_id=u&segment_id=0", "segment_id"),
         ("?user_id=u&segment_id=-1", "segment_id"),
         ("?user_id=u&segment_id=" + "9" * 30, "segment_id"),
+        ("?user_id=u&after=", "after"),
+        ("?user_id=u&after=3-17", "after"),
+        ("?user_id=u&after=log:3-17;4-1", "after"),
+        ("?user_id=u&after=log:3-" + "9" * 19, "after"),
+        ("?user_id=u&after=log:3-1&after=log:3-2", "after"),
     ],
 )
 def test_a_bad_lookup_names_the_parameter(api: ServedApi, query: str, field: str) -> None:
@@ -221,6 +211,8 @@ def test_a_bad_lookup_names_the_parameter(api: ServedApi, query: str, field: str
         ({"user_ids": ["u"], "segment_ids": ["1"]}, "segment_ids"),
         ({"user_ids": ["u"], "segment_ids": [0]}, "segment_ids"),
         ({"user_ids": ["u"], "segment_ids": 5}, "segment_ids"),
+        ({"user_ids": ["u"], "after": 5}, "after"),
+        ({"user_ids": ["u"], "after": "5"}, "after"),
     ],
 )
 def test_a_bad_batch_names_the_field(api: ServedApi, body: dict[str, Any], field: str) -> None:

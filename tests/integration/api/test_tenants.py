@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.integration.api.history import PREVIEW, count, event, group, track
+from tests.integration.api.history import PREVIEW, computed, count, event, group, track
 from tests.support.archived import archive_events
-from tests.support.evaluators import environment, evaluators, wait_for
+from tests.support.evaluators import environment, evaluators
 from tests.support.served_api import PARTITIONS, ServedApi, fresh_api, served_api
 from tests.support.servers import Servers
 
 SAME = "same@example.com"
-PATIENCE_S = 30
 
 
 class Tenants(NamedTuple):
@@ -33,7 +32,10 @@ def tenants(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
         settings = one.wiring.settings.model_copy(update={"bootstrap_tenant": "other"})
         with served_api(settings) as two:
             make().await_ready()
-            segments = {name: computed(api, name) for name, api in (("one", one), ("two", two))}
+            ordered = group(count("order"))
+            segments = {
+                name: computed(api, ordered, name=f"segment-of-{name}") for name, api in (("one", one), ("two", two))
+            }
             for name, api in (("one", one), ("two", two)):
                 for user in (SAME, f"only-{name}"):
                     payload = {"word": f"word-of-{name}"}
@@ -45,15 +47,6 @@ def tenants(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def word_of(name: str) -> dict[str, Any]:
     test = {"operator": "eq", "value": f"word-of-{name}"}
     return {"type": "event_property", "event_type": "order", "property": "word", **test}
-
-
-def computed(api: ServedApi, name: str) -> int:
-    """A computed segment of those who have ordered."""
-    segment_id = api.segment(group(count("order")), name=f"segment-of-{name}")["id"]
-    path = f"/api/segments/{segment_id}/compute/"
-    assert api.client.post(path).status_code == 202
-    wait_for(lambda: api.get(path)["status"] == "computed", PATIENCE_S, "the segment is computed")
-    return int(segment_id)
 
 
 def foreign(answer: str, name: str) -> list[str]:
