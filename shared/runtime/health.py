@@ -38,12 +38,16 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening TCP socket. Raises CannotListen naming address and cause (port in use, unknown host)."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        # connections inherit it; asyncio sets it only where a protocol is named, and an answer in two parts would wait
+        # 40 ms for the client's acknowledgement
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         # create_server lengthens the text of the system's error
         known = error.errno in errno.errorcode
         cause = os.strerror(error.errno) if known and error.errno else error.strerror or str(error)
         raise CannotListen(f"cannot listen on {host}:{port}: {cause}") from error
+    return listening
 
 
 class HealthServer:
