@@ -13,6 +13,7 @@ from services.api.audit.round import Round, Scope
 from services.api.audit.sampled_history import SampledHistory
 from services.api.auth import BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
+from services.api.change_feed import ChangeFeed
 from services.api.database import Database
 from services.api.history import History
 from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
@@ -55,6 +56,7 @@ class Wiring:
         self.live = LiveSegments(self._live_ids)
         self.reader = MembershipReader(self.redis, settings.partitions)
         self.history = History(settings, self.clock)
+        self.feed = ChangeFeed(self.history)
         self.questions = Questions(settings.redis_url, settings.partitions)
         self.relay = OutboxRelay(self.database, self.writer, settings.partitions)
         self.progress = ProgressReader(
@@ -82,6 +84,7 @@ class Wiring:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.feed.close()
         await self.history.stop()
         await self.writer.stop()
         await self.redis.aclose()
