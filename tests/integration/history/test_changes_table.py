@@ -34,7 +34,8 @@ def test_writers_without_a_partition_in_common_give_no_position_twice(changes: H
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(archive, range(2))) == [30, 30]
-    snapshot = HistoryReader(changes, 2).snapshot(LOG)
+    reader = HistoryReader(changes, 2)
+    snapshot = reader.snapshot(LOG)
     rows = sorted(rows_of(snapshot, "position, log_partition, log_offset"))
     assert [position for position, _, _ in rows] == list(range(1, 61))
     assert snapshot.numbers[FEED] == 60
