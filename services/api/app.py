@@ -12,7 +12,7 @@ from services.api.hot.dispatcher import Dispatcher
 from services.api.hot.handler import HotPath
 from services.api.hot.ingestion import Ingestion
 from services.api.hot.lookups import Lookups
-from services.api.routes import audit, compute, docs, explorer, exports, health, previews, segments
+from services.api.routes import audit, changes, compute, docs, explorer, exports, health, members_at, previews, segments
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
@@ -21,6 +21,8 @@ _ROUTERS = (
     previews.router,
     compute.router,
     exports.router,
+    changes.router,
+    members_at.router,
     explorer.router,
     audit.router,
     docs.router,

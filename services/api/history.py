@@ -108,7 +108,7 @@ class History:
             ApiError: it cannot be answered, now or ever.
             Disconnected: the client left.
         """
-        with _answered(kind):
+        with answered(kind):
             return await self._pool.run(
                 kind, receive, lambda run: self._on_thread(run, question, of, is_dated=is_dated)
             )
@@ -150,7 +150,7 @@ class History:
                 lambda snapshot: question(snapshot, partial(self._session, run, CHANGES)),
             )
 
-        with _answered("feed"):
+        with answered("feed"):
             return await self._feed.run("feed", _nobody_leaves, asked)
 
     @contextmanager
@@ -181,7 +181,7 @@ class History:
 
 
 @contextmanager
-def _answered(kind: str) -> Iterator[None]:
+def answered(kind: str) -> Iterator[None]:
     """Faults of the history as answers."""
     try:
         yield

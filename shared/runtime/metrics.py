@@ -76,6 +76,9 @@ API_PROGRESS_REPORTS = Counter(
     ["kind"],
     registry=API,
 )
+API_FEED_STREAMS = Gauge(
+    "shoal_api_feed_streams", "Clients that follow membership changes by server-sent events", registry=API
+)
 API_AUDIT_CHECKED = Counter(
     "shoal_api_audit_checked_total", "Live answers (of one user on one segment) held against history", registry=API
 )
