@@ -12,7 +12,7 @@ from services.api.hot.dispatcher import Dispatcher
 from services.api.hot.handler import HotPath
 from services.api.hot.ingestion import Ingestion
 from services.api.hot.lookups import Lookups
-from services.api.routes import audit, compute, docs, explorer, exports, health, members, previews, segments
+from services.api.routes import audit, changes, compute, docs, explorer, exports, health, members, previews, segments
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
@@ -22,6 +22,7 @@ _ROUTERS = (
     compute.router,
     members.router,
     exports.router,
+    changes.router,
     explorer.router,
     audit.router,
     docs.router,

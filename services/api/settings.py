@@ -48,6 +48,11 @@ class ApiSettings(CommonSettings):
     history_temp_mb: int = Field(default=4096, ge=1)
     """Limit of the temporary files, in 10^6 bytes."""
 
+    feed_streams: int = Field(default=100, ge=0, le=10_000)
+    """Clients that follow changes by server-sent events at once; whoever comes then is sent away."""
+    feed_heartbeat_s: Seconds = 15
+    """A stream that has nothing to tell says so after so long."""
+
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: str) -> str:

@@ -14,6 +14,9 @@ from services.api.audit.round import Round, Scope
 from services.api.audit.sampled_history import SampledHistory
 from services.api.auth import BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
+from services.api.change_feed import ChangeFeed
+from services.api.change_streams import ChangeStreams
+from services.api.changes_known import ChangesKnown
 from services.api.database import Database
 from services.api.history import History
 from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
@@ -61,6 +64,11 @@ class Wiring:
         self.applied = AppliedOffsets(self.redis)
         self.log_epoch = LogEpoch(settings.kafka_bootstrap_servers)
         self.history = History(settings, self.clock)
+        self.feed = ChangeFeed(self.history)
+        self.streams = ChangeStreams(self.feed, settings.feed_streams, settings.feed_heartbeat_s)
+        self.changes_known = ChangesKnown(
+            self.redis, self.history, settings.kafka_bootstrap_servers, settings.partitions
+        )
         self.questions = Questions(settings.redis_url, settings.partitions)
         self.relay = OutboxRelay(self.database, self.writer, settings.partitions)
         self.progress = ProgressReader(
@@ -88,6 +96,7 @@ class Wiring:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.feed.close()
         await self.history.stop()
         await self.writer.stop()
         await self.redis.aclose()

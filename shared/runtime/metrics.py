@@ -76,6 +76,9 @@ API_PROGRESS_REPORTS = Counter(
     ["kind"],
     registry=API,
 )
+API_FEED_STREAMS = Gauge(
+    "shoal_api_feed_streams", "Clients that follow membership changes by server-sent events", registry=API
+)
 API_AUDIT_CHECKED = Counter(
     "shoal_api_audit_checked_total", "Live answers (of one user on one segment) held against history", registry=API
 )
@@ -196,20 +199,31 @@ EXPORT_REQUESTS = Counter(
     registry=EXPORTER,
 )
 ARCHIVED_ROWS = Counter(
-    "shoal_exporter_archived_rows_total", "Events that this process added to the history", registry=EXPORTER
+    "shoal_exporter_archived_rows_total",
+    "Rows that this process added, by table of the history",
+    ["table"],
+    registry=EXPORTER,
+)
+ARCHIVE_PASSED_OVER = Counter(
+    "shoal_exporter_archive_passed_over_total",
+    "Messages of membership-changes that are no changes and are not archived; the log has their places",
+    registry=EXPORTER,
 )
 ARCHIVE_LAG = Gauge(
     "shoal_exporter_archive_lag_messages",
-    "Messages of events, of the partitions of this process, that are not in the history yet",
+    "Messages, of the partitions of this process, that are not in the history yet, by table",
+    ["table"],
     registry=EXPORTER,
 )
 ARCHIVE_COMMIT_SECONDS = Histogram(
     "shoal_exporter_archive_commit_seconds",
-    "Time to mark, write and commit what was read since the last time",
+    "Time to mark, write and commit what was read since the last time, by table",
+    ["table"],
     registry=EXPORTER,
 )
 ARCHIVE_FAILURES = Counter(
     "shoal_exporter_archive_failures_total",
-    "Attempts to archive that failed and are made again: storage or Kafka away, a full disk, lost events",
+    "Attempts to archive that failed and are made again, by table: storage or Kafka away, a full disk, lost events",
+    ["table"],
     registry=EXPORTER,
 )

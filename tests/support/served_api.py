@@ -136,7 +136,7 @@ class _Serving:
     async def _serve(self) -> None:
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self.wiring = Wiring(self._settings)
-        server = Server(create_app(self._settings, self.wiring))
+        server = Server(create_app(self._settings, self.wiring), self.wiring.streams.end)
         serving = asyncio.create_task(server.serve_until(self._stop, self._listening))
         begun = asyncio.create_task(server.has_started.wait())
         await asyncio.wait((begun, serving), return_when=asyncio.FIRST_COMPLETED)
