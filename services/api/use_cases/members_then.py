@@ -38,14 +38,8 @@ async def members_then(
 ) -> MembersThen:
     """Who was in the segment at an instant, exactly.
 
-    Args:
-        wiring: of the api.
-        caller: whose segment it is.
-        receive: of the request: when its client leaves, the question ends.
-        segment_id: of the segment.
-        at_us: microseconds since 1970, not in the future.
-        limit: so many members at most.
-        cursor: `next_cursor` of the answer before, or None.
+    `at_us`: microseconds since 1970; `cursor`: `next_cursor` of the answer before, or None. The question ends when the
+    client leaves, which `receive` of the request tells.
 
     Raises:
         NotFound: there is no such segment of the caller.
@@ -72,8 +66,8 @@ async def members_then(
 
     total, found = await wiring.history.ask("members", receive, asked, of=CHANGES)
     members = found[:limit]
-    more = len(found) > limit
-    return MembersThen(total, members, cursor_of(_Cursor(segment_id, at_us, members[-1].user_id)) if more else None)
+    next_cursor = cursor_of(_Cursor(segment_id, at_us, members[-1].user_id)) if len(found) > limit else None
+    return MembersThen(total, members, next_cursor)
 
 
 def _after(text: str, segment_id: int, at_us: int) -> str:
