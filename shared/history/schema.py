@@ -10,7 +10,8 @@ class TableSchema(NamedTuple):
 
     name: its folder below the history's address, and what its rows are. partition_by: columns that are folders, not
     in the files. order: of the rows in merged files, as SQL. counted: names of the numbers in its commits that a
-    snapshot carries.
+    snapshot carries. kept: how long files stay that left the table, and commits after a later checkpoint: each look at
+    the table reads their names.
     """
 
     name: str
@@ -18,6 +19,7 @@ class TableSchema(NamedTuple):
     partition_by: tuple[str, ...]
     order: str
     counted: tuple[str, ...] = ()
+    kept: str = "interval 2 hours"
 
     @property
     def file_columns(self) -> pa.Schema:
@@ -86,6 +88,7 @@ CHANGES = TableSchema(
     partition_by=("month",),
     order="tenant, segment_id, position",
     counted=(FEED, LOST_UNTIL),
+    kept="interval 15 minutes",
 )
 """One row for every turn of a membership.
 

@@ -19,8 +19,6 @@ _SETTINGS = {
     # a commit reads the ones since the last checkpoint
     "delta.checkpointInterval": "20",
     "delta.enableExpiredLogCleanup": "true",
-    "delta.logRetentionDuration": "interval 2 hours",
-    "delta.deletedFileRetentionDuration": "interval 2 hours",
 }
 
 
@@ -68,7 +66,11 @@ def create_table(address: HistoryAddress) -> DeltaTable:
             address.schema.columns,
             mode="error",
             partition_by=list(address.schema.partition_by),
-            configuration=_SETTINGS,
+            configuration={
+                **_SETTINGS,
+                "delta.logRetentionDuration": address.schema.kept,
+                "delta.deletedFileRetentionDuration": address.schema.kept,
+            },
             storage_options=address.options,
         )
     except DeltaError:

@@ -86,7 +86,7 @@ class Upkeep:
         return merged
 
     def vacuum(self) -> None:
-        """Remove files that left the table two hours ago or were never part of it. Raises what deltalake raises."""
+        """Remove files that left the table long enough ago or were never part of it. Raises what deltalake raises."""
         self._vacuumed = time.monotonic()
         if (table := open_table(self._address)) is not None:
             table.vacuum(dry_run=False, full=True)
