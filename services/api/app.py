@@ -12,7 +12,7 @@ from services.api.hot.dispatcher import Dispatcher
 from services.api.hot.handler import HotPath
 from services.api.hot.ingestion import Ingestion
 from services.api.hot.lookups import Lookups
-from services.api.routes import audit, compute, docs, explorer, exports, health, previews, segments
+from services.api.routes import audit, compute, docs, explorer, exports, health, previews, segments, webhooks
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
@@ -23,6 +23,7 @@ _ROUTERS = (
     exports.router,
     explorer.router,
     audit.router,
+    webhooks.router,
     docs.router,
     health.router,
 )
