@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from services.api.database import DatabaseUnavailable
+from services.api.errors import ApiError
 
 _RETRY_S = 2.0
 
@@ -19,6 +20,9 @@ async def rounds(what: str, once: Callable[[], Awaitable[float]]) -> None:
         except DatabaseUnavailable as outage:
             pause_s = _RETRY_S
             _log.warning("%s: again in %g s: PostgreSQL: %s", what, pause_s, outage)
+        except ApiError as outage:
+            pause_s = _RETRY_S
+            _log.warning("%s: again in %g s: %s", what, pause_s, outage)
         except Exception:  # noqa: BLE001 - it is logged; raised, it would end the relay, which leads beside it
             pause_s = _RETRY_S
             _log.exception("%s failed", what)

@@ -59,8 +59,8 @@ class WebhookSender:
         free = _AT_ONCE - len(self._busy)
         async with self._database.begin() as work:
             claimed = await work.deliveries.claim(self._busy, free, self._lease_s)
-        crash_point("after_webhook_claim")
         for each in claimed:
+            crash_point("after_webhook_claim")
             self._busy.add(each.webhook_id)
             attempts.create_task(self._attempt(each))
         if not claimed:
