@@ -64,6 +64,11 @@ class ApiSettings(CommonSettings):
     history_temp_mb: int = Field(default=4096, ge=1)
     """Limit of the temporary files, in 10^6 bytes."""
 
+    feed_streams: int = Field(default=100, ge=0, le=10_000)
+    """Clients that follow changes by server-sent events at once; whoever comes then is sent away."""
+    feed_heartbeat_s: Seconds = 15
+    """A stream that has nothing to tell says so after so long."""
+
     webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], *Listed] = ()
     """Networks (`10.1.0.0/16,fd00::/8`) to which webhooks may lead although they are not public, over http too."""
     webhook_retry_delays_s: Annotated[tuple[Seconds, ...], *Listed, Field(max_length=50)] = (

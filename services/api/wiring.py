@@ -14,6 +14,7 @@ from services.api.audit.round import Round, Scope
 from services.api.audit.sampled_history import SampledHistory
 from services.api.auth import BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
+from services.api.change_feed import ChangeFeed
 from services.api.database import Database
 from services.api.history import History
 from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
@@ -25,6 +26,7 @@ from services.api.outbox_relay import OutboxRelay
 from services.api.progress_reader import ProgressReader
 from services.api.questions import Questions
 from services.api.settings import ApiSettings
+from services.api.webhooks.changes import WebhookChanges
 from services.api.webhooks.client import WebhookClient
 from services.api.webhooks.destinations import Destinations
 from services.api.webhooks.sender import WebhookSender
@@ -61,6 +63,7 @@ class Wiring:
         self.live = LiveSegments(self._live_ids)
         self.reader = MembershipReader(self.redis, settings.partitions)
         self.history = History(settings, self.clock)
+        self.feed = ChangeFeed(self.history)
         self.questions = Questions(settings.redis_url, settings.partitions)
         self.relay = OutboxRelay(self.database, self.writer, settings.partitions)
         self.progress = ProgressReader(
@@ -90,6 +93,7 @@ class Wiring:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.feed.close()
         await self.history.stop()
         await self.writer.stop()
         await self.redis.aclose()
@@ -109,7 +113,8 @@ class Wiring:
             settings.webhook_retry_delays_s,
             settings.webhook_timeout_s,
         )
-        return sender.run, WebhookUpkeep(self.database, settings.webhook_kept_days).run
+        changes = WebhookChanges(self.database, self.feed, sender.wake)
+        return sender.run, changes.run, WebhookUpkeep(self.database, settings.webhook_kept_days).run
 
     async def _count_members(self, tenant: int, segment_id: int) -> int | None:
         counts = await count_members(self.redis, self.settings.partitions, tenant, [segment_id])

@@ -1,6 +1,6 @@
 """The exporter: archives events, reads export requests, answers each on `progress`, and says how it is.
 
-The archiver and the upkeep of the history are threads (`services/exporter/archiver.py`); the rest is about requests.
+The archivers and the upkeep of the history are threads (`services/exporter/archiver.py`); the rest is about requests.
 Order of a batch: read -> answer -> acknowledged by Kafka -> commit. A crash before the commit repeats answers, which
 their reader drops by (kind, id, outbox_id, partition, status).
 """
@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from confluent_kafka import Producer
 
+from services.exporter import archives
 from services.exporter.archiver import Archiver
 from services.exporter.background import Background
 from services.exporter.delivery import DELIVERY_TIMEOUT_MS, Delivery, NotDelivered
@@ -35,9 +36,9 @@ _PROBE_EVERY_S = 2
 _PROBE_TIMEOUT_S = 3
 _RETRY_AFTER_S = 1
 _LOOP = "the loop over export requests"
-_ARCHIVER = "the archiver"
+_ARCHIVER, _CHANGE_ARCHIVER = "the archiver of events", "the archiver of changes"
 _STORAGE_PATIENCE_S = 120
-"""The archiver waits for storage, whose own limits end a wait well before."""
+"""An archiver waits for storage, whose own limits end a wait well before."""
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +53,13 @@ class Exporter(ConsumerRebalanceListener):  # type: ignore[misc] # no type infor
             "assignment": "not joined yet",
             "delivery": None,
         }
-        self._archiver = Archiver(settings, lambda: watchdog.beat(_ARCHIVER))
+        self._archiver = Archiver(archives.events(settings), settings, lambda: watchdog.beat(_ARCHIVER))
+        self._change_archiver = Archiver(archives.changes(settings), settings, lambda: watchdog.beat(_CHANGE_ARCHIVER))
         self._upkeep = UpkeepLoop(settings, lambda: self._archiver.owns_first)
         self.health = HealthServer(settings.host, settings.port, self._state, metrics.EXPORTER)
 
     def _state(self) -> dict[str, str | None]:
-        return self._parts | {"history": self._archiver.fault}
+        return self._parts | {"history": self._archiver.fault, "changes": self._change_archiver.fault}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set.
@@ -78,8 +80,10 @@ class Exporter(ConsumerRebalanceListener):  # type: ignore[misc] # no type infor
     async def _work(self, stop: asyncio.Event) -> None:
         """Archive and answer; a defect of either ends both."""
         background = Background(stop.set)
-        self._watchdog.arm(_ARCHIVER, max(self._settings.standstill_s, _STORAGE_PATIENCE_S))
+        for part in (_ARCHIVER, _CHANGE_ARCHIVER):
+            self._watchdog.arm(part, max(self._settings.standstill_s, _STORAGE_PATIENCE_S))
         background.start("archiver", self._archiver.run)
+        background.start("change archiver", self._change_archiver.run)
         background.start("upkeep", self._upkeep.run)
         try:
             await self._consume(stop)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pyarrow.fs
 from deltalake.fs import DeltaStorageHandler
 
-from shared.history.schema import EVENTS_TABLE
+from shared.history.schema import EVENTS, TableSchema
 
 _S3_OPTIONS = {
     "timeout": "20s",
@@ -18,14 +18,17 @@ _S3_OPTIONS = {
 
 
 class HistoryAddress(NamedTuple):
-    """The address of a history. Credentials and endpoint of S3 come from the usual `AWS_` variables."""
+    """The address of a history, and one of its tables. Credentials and endpoint of S3 come from the usual `AWS_`
+    variables.
+    """
 
     uri: str
+    schema: TableSchema = EVENTS
 
     @classmethod
-    def of(cls, text: str) -> "HistoryAddress":
+    def of(cls, text: str, schema: TableSchema = EVENTS) -> "HistoryAddress":
         """The address that the setting `history` names: a folder, or `s3://bucket/prefix`."""
-        return cls(text.rstrip("/") if text.startswith("s3://") else str(Path(text).expanduser().absolute()))
+        return cls(text.rstrip("/") if text.startswith("s3://") else str(Path(text).expanduser().absolute()), schema)
 
     @property
     def folder(self) -> Path | None:
@@ -33,9 +36,9 @@ class HistoryAddress(NamedTuple):
         return None if self.uri.startswith("s3://") else Path(self.uri)
 
     @property
-    def events(self) -> str:
-        """Address of the table of events."""
-        return f"{self.uri}/{EVENTS_TABLE}"
+    def table(self) -> str:
+        """Address of the table."""
+        return f"{self.uri}/{self.schema.name}"
 
     @property
     def options(self) -> dict[str, str]:
@@ -43,7 +46,7 @@ class HistoryAddress(NamedTuple):
         return {} if self.folder else _S3_OPTIONS
 
     def file_system(self) -> pyarrow.fs.FileSystem:
-        """The files of the table of events, by their path in it. Connects to nothing yet."""
+        """The files of the table, by their path in it. Connects to nothing yet."""
         if self.folder is None:
-            return pyarrow.fs.PyFileSystem(DeltaStorageHandler(self.events, self.options))
-        return pyarrow.fs.SubTreeFileSystem(self.events, pyarrow.fs.LocalFileSystem())
+            return pyarrow.fs.PyFileSystem(DeltaStorageHandler(self.table, self.options))
+        return pyarrow.fs.SubTreeFileSystem(self.table, pyarrow.fs.LocalFileSystem())

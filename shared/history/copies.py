@@ -29,7 +29,7 @@ class Copies:
 
     def fetch(self, table: DeltaTable) -> list[str]:
         """Paths of the copies of all files of the table; copies those that are new. Raises OSError."""
-        wanted = {uri.removeprefix(f"{self._address.events}/") for uri in table.file_uris()}
+        wanted = {uri.removeprefix(f"{self._address.table}/") for uri in table.file_uris()}
         there = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*.parquet")}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda path: copy_file(self._files, path, self.folder), sorted(wanted - there)))

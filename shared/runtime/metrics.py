@@ -211,20 +211,31 @@ EXPORT_REQUESTS = Counter(
     registry=EXPORTER,
 )
 ARCHIVED_ROWS = Counter(
-    "shoal_exporter_archived_rows_total", "Events that this process added to the history", registry=EXPORTER
+    "shoal_exporter_archived_rows_total",
+    "Rows that this process added, by table of the history",
+    ["table"],
+    registry=EXPORTER,
+)
+ARCHIVE_PASSED_OVER = Counter(
+    "shoal_exporter_archive_passed_over_total",
+    "Messages of membership-changes that are no changes and are not archived; the log has their places",
+    registry=EXPORTER,
 )
 ARCHIVE_LAG = Gauge(
     "shoal_exporter_archive_lag_messages",
-    "Messages of events, of the partitions of this process, that are not in the history yet",
+    "Messages, of the partitions of this process, that are not in the history yet, by table",
+    ["table"],
     registry=EXPORTER,
 )
 ARCHIVE_COMMIT_SECONDS = Histogram(
     "shoal_exporter_archive_commit_seconds",
-    "Time to mark, write and commit what was read since the last time",
+    "Time to mark, write and commit what was read since the last time, by table",
+    ["table"],
     registry=EXPORTER,
 )
 ARCHIVE_FAILURES = Counter(
     "shoal_exporter_archive_failures_total",
-    "Attempts to archive that failed and are made again: storage or Kafka away, a full disk, lost events",
+    "Attempts to archive that failed and are made again, by table: storage or Kafka away, a full disk, lost events",
+    ["table"],
     registry=EXPORTER,
 )

@@ -235,7 +235,7 @@ Ask.is_within = lambda self, snapshot: True
         "after_delta_commit",
         """
 from shared.history import writer
-writer.position = lambda table, log_epoch, partition: None
+writer.position = lambda *_: None
 """,
     ),
 ]

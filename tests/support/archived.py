@@ -3,11 +3,13 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import pyarrow as pa
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from services.exporter.archives import event_row
 from services.exporter.reading import Reading
 from shared.contracts.event import EventMessage, to_event
 from shared.contracts.keys import partition_of, user_key
@@ -40,7 +42,7 @@ def logged(events: Iterable[tuple[int, EventMessage, int]], partitions: int = 4)
 
 
 def table_of_events(events: Iterable[Owned], partitions: int = 4, log_epoch: str = LOG_EPOCH) -> pa.Table:
-    """The rows of the history, in `shared.history.schema.COLUMNS`; events in any order."""
+    """The rows of the history, in the columns of `shared.history.schema.EVENTS`; events in any order."""
     rows: list[Row] = []
     marks: list[Mark] = []
     for stretch in _stretches(events, partitions).values():
@@ -68,11 +70,11 @@ def archive_log(bootstrap_servers: str, address: HistoryAddress, partitions: int
     writer = HistoryWriter(address, log_epoch)
     settings = {"group.id": "test-archive", "enable.partition.eof": True, "enable.auto.commit": False}
     consumer = Consumer(client | settings)
-    readings: dict[int, Reading] = {}
+    readings: dict[int, Reading[Row, Mark]] = {}
     for partition, taken in writer.take(range(partitions), lambda: None).items():
         start, _ = consumer.get_watermark_offsets(TopicPartition(EVENTS, partition), timeout=PATIENCE_S)
         first = start if taken.position is None else taken.position.next_offset
-        readings[partition] = Reading(partition, partitions, taken, first)
+        readings[partition] = Reading(partial(event_row, partitions=partitions), taken, first)
     consumer.assign([TopicPartition(EVENTS, p, reading.next_offset) for p, reading in readings.items()])
     unread = set(readings)
     deadline = time.monotonic() + PATIENCE_S
@@ -91,7 +93,7 @@ def archive_log(bootstrap_servers: str, address: HistoryAddress, partitions: int
     return log_epoch
 
 
-def _stretches(events: Iterable[Owned], partitions: int) -> dict[int, Stretch]:
+def _stretches(events: Iterable[Owned], partitions: int) -> dict[int, Stretch[Row, Mark]]:
     rows: dict[int, list[Row]] = defaultdict(list)
     for tenant, event in events:
         partition = partition_of(user_key(tenant, event.user_id), partitions)
@@ -99,7 +101,7 @@ def _stretches(events: Iterable[Owned], partitions: int) -> dict[int, Stretch]:
     return {partition: _stretch(found) for partition, found in sorted(rows.items())}
 
 
-def _stretch(found: Sequence[Row]) -> Stretch:
+def _stretch(found: Sequence[Row]) -> Stretch[Row, Mark]:
     rows = sorted(found, key=lambda row: row.offset)
     end = Position(rows[-1].offset + 1, rows[-1].received_at)
     with PartitionIndex() as index:

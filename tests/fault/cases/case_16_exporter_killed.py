@@ -7,7 +7,7 @@ import signal
 
 from deltalake import DeltaTable
 
-from shared.history.schema import EVENTS_TABLE
+from shared.history.schema import EVENTS
 from tests.fault.check import Verdict, check
 from tests.fault.registry import case, case_of
 from tests.fault.world import RATE, World
@@ -54,7 +54,7 @@ def _begin(world: World) -> None:
 def _checked(world: World, faults: list[str], note: str) -> Verdict:
     """As `check`; then what crashes left behind is removed, and the table is still whole."""
     verdict = check(world)
-    table = DeltaTable(str(world.history / EVENTS_TABLE))
+    table = DeltaTable(str(world.history / EVENTS.name))
     orphans = table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
     again = [f"after vacuum: {line}" for line in check(world).differences]
     return verdict.besides(*faults, *again, note=f"{note}, {len(orphans)} files that no commit names")

@@ -49,7 +49,7 @@ def test_every_request_is_answered_and_poison_is_set_aside(
         dead = await_messages(kafka_bootstrap_servers, DEAD_LETTERS, 2)
         assert _await_ready(process) == {
             "status": "ready",
-            "parts": {"kafka": "ok", "assignment": "ok", "delivery": "ok", "history": "ok"},
+            "parts": {"kafka": "ok", "assignment": "ok", "delivery": "ok", "history": "ok", "changes": "ok"},
         }
         shown = httpx.get(f"http://127.0.0.1:{process.port}/metrics").text
         code, told = process.end(signal.SIGTERM)
