@@ -20,6 +20,7 @@ CrashPoint = Literal[
     "before_commit",
     "after_data_file",
     "after_delta_commit",
+    "after_webhook_stored",
     "after_webhook_claim",
     "after_webhook_sent",
 ]

@@ -118,7 +118,8 @@ async def _change(wiring: Wiring, body: schemas.WebhookChangeBody) -> use_cases.
             given[field] = list(dict.fromkeys(given[field]))
     if "url" in given and (fault := await wiring.destinations.fault(given["url"])):
         raise Invalid({"url": [fault]})
-    return use_cases.WebhookChange(given, None)
+    follows = payloads.CHANGED in given.get("events", ())
+    return use_cases.WebhookChange(given, await wiring.feed.end() if follows else None)
 
 
 def _answer(webhook: WebhookRow) -> dict[str, Any]:

@@ -110,6 +110,12 @@ def test_a_url_is_required(api: ServedApi) -> None:
     assert (answer.status_code, answer.json()) == (400, {"url": ["this field is required"]})
 
 
+def test_changes_cannot_be_followed_while_the_history_is_away(api: ServedApi) -> None:
+    answer = api.client.post("/api/webhooks/", json={"url": PUBLIC, "events": ["membership.changed"]})
+    assert (answer.status_code, list(answer.json())) == (503, ["detail"])
+    assert answer.headers["Retry-After"]
+
+
 def test_a_deleted_segment_may_stay_in_the_list_and_not_come_to_it(api: ServedApi) -> None:
     segment_id = api.segment()["id"]
     webhook = made(api, segment_ids=[segment_id])
