@@ -78,7 +78,7 @@ class ApiSettings(CommonSettings):
     by chance."""
     webhook_timeout_s: float = Field(default=10, gt=0, le=60)
     """The longest that an attempt takes."""
-    webhook_kept_days: float = Field(default=30, gt=0, le=3650)
+    webhook_kept_days: float = Field(default=7, gt=0, le=3650)
     """So long deliveries can be looked at after their end."""
     crash_at: str = Field(default="", pattern=CRASH_AT_PATTERN)
     """For tests only: the process kills itself at this place."""

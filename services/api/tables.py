@@ -199,6 +199,8 @@ webhooks = Table(
     Column("last_delivered_at", Instant),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    # since then nobody sees it, and its deliveries are removed some at a time
+    Column("deleted_at", Instant),
 )
 
 # One message for one webhook, and what came of it. A pending one has an instant of its next attempt; while an attempt
@@ -207,11 +209,11 @@ webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
     _id(),
-    Column("webhook_id", BigInteger, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("webhook_id", BigInteger, ForeignKey("webhooks.id"), nullable=False),
     # what the receiver knows it by, the same at every attempt
     Column("message_id", Text, nullable=False),
     Column("event", Text, nullable=False),
-    # text, not json: the bytes are signed
+    # text, not json: the bytes are signed; empty when it has come to its end
     Column("body", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="pending"),
     Column("attempts", Integer, nullable=False, server_default="0"),

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from typing import Any
 
+from shared.domain.times import parse_time
 from tests.fault.world import World
 from tests.support.evaluators import wait_for
 from tests.support.receiver import NETWORK, Received, Receiver
@@ -49,6 +50,7 @@ class Subscription:
             answer = client.post("/api/webhooks/", json=body)
         assert answer.status_code == 201, answer.text
         self._secret: str = answer.json()["secret"]
+        self._made_us = _instant(answer.json()["created_at"])
 
     def wants(self, segment_id: int) -> bool:
         """Whether it has asked for this segment."""
@@ -84,7 +86,11 @@ class Subscription:
         told = {(each["segment_id"], each["computed_at"]) for each in map(_said, taken) if each["event"] == EVENTS[0]}
         with self._world.api.client() as client:
             segments = client.get("/api/segments/?page_size=500").json()["results"]
-        wanted = {(each["id"], each["last_computed_at"]) for each in segments if self.wants(each["id"])}
+        wanted = {
+            (each["id"], each["last_computed_at"])
+            for each in segments
+            if self.wants(each["id"]) and _instant(each["last_computed_at"]) > self._made_us
+        }
         return [f"{self._path}: the compute {each} was not told" for each in sorted(wanted - told)]
 
 
@@ -104,6 +110,12 @@ def await_told(world: World, subscription: Subscription, unsteady: Unsteady) -> 
         wait_for(is_told, PATIENCE_S, "all is told")
     except AssertionError:
         return
+
+
+def _instant(text: str) -> int:
+    instant_us = parse_time(text)
+    assert instant_us is not None
+    return instant_us
 
 
 def _said(request: Received) -> dict[str, Any]:

@@ -73,7 +73,13 @@ class DeliveryRepository:
 
     async def add_finished(self, webhook_id: int, **values: Any) -> DeliveryRow:
         """Store what was sent once and for all."""
-        finished = {"webhook_id": webhook_id, "attempts": 1, "next_attempt_at": None, "finished_at": func.now()}
+        finished = {
+            "webhook_id": webhook_id,
+            "body": "",
+            "attempts": 1,
+            "next_attempt_at": None,
+            "finished_at": func.now(),
+        }
         query = insert(webhook_deliveries).values(**finished, **values).returning(*_COLUMNS)
         return DeliveryRow(*(await self._connection.execute(query)).one())
 
@@ -116,7 +122,7 @@ class DeliveryRepository:
         result = await self._connection.execute(
             update(webhook_deliveries)
             .where(_table.id == delivery_id, _table.status == "pending")
-            .values(**values, attempts=_table.attempts + 1, next_attempt_at=None, finished_at=func.now())
+            .values(**values, body="", attempts=_table.attempts + 1, next_attempt_at=None, finished_at=func.now())
         )
         return result.rowcount == 1
 
@@ -160,11 +166,15 @@ class DeliveryRepository:
         count, age_s = (await self._connection.execute(query)).one()
         return int(count), float(age_s)
 
-    async def remove_finished(self, older_than_s: float, limit: int) -> int:
-        """Remove some that came to their end so long ago; how many."""
-        old = select(_table.id).where(_table.finished_at < _in(-older_than_s)).limit(limit)
-        result = await self._connection.execute(delete(webhook_deliveries).where(_table.id.in_(old)))
-        return int(result.rowcount)
+    async def remove_old(self, older_than_s: float, limit: int) -> int:
+        """Remove some that came to their end so long ago, or whose webhook is deleted; how many."""
+        deleted = select(webhooks.c.id).where(webhooks.c.deleted_at.is_not(None))
+        removed = 0
+        for is_old in (_table.finished_at < _in(-older_than_s), _table.webhook_id.in_(deleted)):
+            some = select(_table.id).where(is_old).limit(limit)
+            result = await self._connection.execute(delete(webhook_deliveries).where(_table.id.in_(some)))
+            removed += result.rowcount
+        return removed
 
 
 def _in(seconds: Any) -> Any:

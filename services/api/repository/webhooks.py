@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, any_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, any_, delete, func, insert, literal, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.tables import tenants, webhook_deliveries, webhooks
@@ -42,7 +42,7 @@ _COLUMNS = tuple(webhooks.c[name] for name in WebhookRow._fields)
 
 
 class WebhookRepository:
-    """Webhooks within one transaction."""
+    """Webhooks within one transaction; a deleted one is inactive and never found."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
@@ -60,7 +60,7 @@ class WebhookRepository:
 
     async def count(self, tenant: int) -> int:
         """How many the tenant has."""
-        query = select(func.count()).select_from(webhooks).where(webhooks.c.tenant_id == tenant)
+        query = select(func.count()).select_from(webhooks).where(*_shown(tenant))
         return int((await self._connection.execute(query)).scalar_one())
 
     async def page(self, tenant: int, offset: int, limit: int) -> list[WebhookRow]:
@@ -73,8 +73,13 @@ class WebhookRepository:
         await self._connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(**values))
 
     async def delete(self, webhook_id: int) -> None:
-        """Remove it and its deliveries."""
-        await self._connection.execute(delete(webhooks).where(webhooks.c.id == webhook_id))
+        """Let nobody see it or send to it any more; the row goes when its deliveries have gone (`remove_deleted`)."""
+        await self.change(webhook_id, is_active=False, secret="", deleted_at=func.now())
+
+    async def remove_deleted(self) -> None:
+        """Remove the deleted ones of which no delivery is left."""
+        left = select(webhook_deliveries.c.id).where(webhook_deliveries.c.webhook_id == webhooks.c.id)
+        await self._connection.execute(delete(webhooks).where(webhooks.c.deleted_at.is_not(None), not_(left.exists())))
 
     async def wanting(self, tenant: int, event: str, segment_id: int) -> list[int]:
         """The tenant's active webhooks that want this event of this segment."""
@@ -121,7 +126,7 @@ class WebhookRepository:
 
     async def lock(self, webhook_id: int) -> tuple[bool, datetime | None]:
         """Let other changes wait for the end of this transaction: whether it exists, when it was last delivered to."""
-        query = select(webhooks.c.last_delivered_at).where(webhooks.c.id == webhook_id)
+        query = select(webhooks.c.last_delivered_at).where(webhooks.c.id == webhook_id, webhooks.c.deleted_at.is_(None))
         row = (await self._connection.execute(query.with_for_update(key_share=True))).one_or_none()
         return (row is not None, None if row is None else row.last_delivered_at)
 
@@ -135,4 +140,8 @@ class WebhookRepository:
 
 
 def _of(tenant: int) -> Select[Any]:
-    return select(*_COLUMNS).where(webhooks.c.tenant_id == tenant)
+    return select(*_COLUMNS).where(*_shown(tenant))
+
+
+def _shown(tenant: int) -> tuple[ColumnElement[bool], ...]:
+    return webhooks.c.tenant_id == tenant, webhooks.c.deleted_at.is_(None)

@@ -74,7 +74,7 @@ async def delete_webhook(wiring: WiringOf, caller: CallerOf, webhook_id: int) ->
 
 @router.get("/api/webhooks/{webhook_id:id}/deliveries/", response_model=schemas.DeliveryPage)
 async def list_deliveries(wiring: WiringOf, caller: CallerOf, webhook_id: int, page: PageOf) -> Response:
-    """What was sent, or is to be sent, newest first; what has ended is kept for some weeks."""
+    """What was sent, or is to be sent, newest first; what has ended is kept for some days."""
     async with wiring.database.begin() as work:
         await use_cases.find(work, caller, webhook_id)
         count, rows = await work.deliveries.page(webhook_id, page.offset, page.limit)
@@ -95,7 +95,6 @@ async def test_webhook(wiring: WiringOf, caller: CallerOf, webhook_id: int) -> R
             webhook_id,
             message_id=message_id,
             event=payloads.TEST,
-            body=body,
             status="delivered" if answer.is_taken else "failed",
             last_status=status,
             last_error=error,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from services.api.database import Database, DatabaseUnavailable
 from services.api.repository.webhook_deliveries import Claimed
+from services.api.waiting import woken
 from services.api.webhooks import payloads
 from services.api.webhooks.client import WebhookClient
 from services.api.webhooks.outcomes import note
@@ -64,7 +65,7 @@ class WebhookSender:
             self._busy.add(each.webhook_id)
             attempts.create_task(self._attempt(each))
         if not claimed:
-            await self._wait()
+            await woken(self._wake, _POLL_S)
         return 0
 
     async def _attempt(self, claimed: Claimed) -> None:
@@ -96,10 +97,3 @@ class WebhookSender:
         async with self._database.begin() as work:
             await work.deliveries.complete(claimed.id, body)
         return body
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(_POLL_S):
-                await self._wake.wait()
-        except TimeoutError:
-            return

@@ -25,9 +25,10 @@ class WebhookUpkeep:
 
     async def _once(self) -> float:
         async with self._database.begin() as work:
-            removed = await work.deliveries.remove_finished(self._kept_s, _REMOVED_AT_ONCE)
+            removed = await work.deliveries.remove_old(self._kept_s, _REMOVED_AT_ONCE)
+            await work.webhooks.remove_deleted()
             _show(*await work.deliveries.pending())
-        return 0 if removed == _REMOVED_AT_ONCE else _INTERVAL_S
+        return 0 if removed >= _REMOVED_AT_ONCE else _INTERVAL_S
 
 
 def _show(pending: int, oldest_s: float) -> None:

@@ -6,10 +6,12 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from services.api.database import Database
 from services.api.migrate import migrate
 from services.api.repository.webhook_deliveries import Claimed
+from services.api.tables import webhooks
 from services.api.webhooks import payloads, sender
 from services.api.webhooks.client import Answer, WebhookClient
 from services.api.webhooks.destinations import Destinations
@@ -172,5 +174,21 @@ async def test_what_is_kept_is_kept(database: Database) -> None:
     (claimed,) = await claim(database)
     async with database.begin() as work:
         await note(work, claimed, Answer(200, None), DELAYS_S)
-        assert await work.deliveries.remove_finished(DAY_S, 10) == 0
+        assert await work.deliveries.remove_old(DAY_S, 10) == 0
     assert await statuses(database, webhook_id) == [("delivered", 1)]
+
+
+async def test_a_deleted_webhook_goes_with_its_deliveries(database: Database) -> None:
+    webhook_id = await new_webhook(database, "https://1.1.1.1/", *["{}"] * 3)
+    kept = await new_webhook(database, "https://1.1.1.1/", "{}")
+    async with database.begin() as work:
+        await work.webhooks.delete(webhook_id)
+    assert [each.webhook_id for each in await claim(database)] == [kept]
+    for left in (2, 1, 0):
+        async with database.begin() as work:
+            assert await work.deliveries.remove_old(DAY_S, 1) == 1
+            await work.webhooks.remove_deleted()
+        assert len(await statuses(database, webhook_id)) == left
+    async with database.connect() as connection:
+        assert list((await connection.execute(select(webhooks.c.id))).scalars()) == [kept]
+    assert await statuses(database, kept) == [("pending", 0)]

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("last_delivered_at", sa.DateTime(timezone=True)),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True)),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("webhooks_tenant_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("webhooks_pkey")),
     )
@@ -49,9 +50,7 @@ def _create_deliveries() -> None:
         sa.CheckConstraint(
             "status in ('pending', 'delivered', 'failed')", name=op.f("webhook_deliveries_status_check")
         ),
-        sa.ForeignKeyConstraint(
-            ["webhook_id"], ["webhooks.id"], name=op.f("webhook_deliveries_webhook_id_fkey"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["webhook_id"], ["webhooks.id"], name=op.f("webhook_deliveries_webhook_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("webhook_deliveries_pkey")),
     )
     op.create_index("webhook_deliveries_webhook_id_id_index", "webhook_deliveries", ["webhook_id", "id"], unique=False)
