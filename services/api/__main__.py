@@ -12,6 +12,7 @@ from services.api.server import Server
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 from shared.contracts.topics import declare
+from shared.runtime.crash_points import arm
 from shared.runtime.health import listen
 from shared.runtime.kafka import ensure_topics
 from shared.runtime.logs import configure_logs
@@ -24,6 +25,7 @@ async def serve(stop: asyncio.Event) -> None:
     """The api's life."""
     settings = ApiSettings.load()
     configure_logs(settings.log_level)
+    arm(settings.crash_at)
     listening = listen(settings.host, settings.port)
     database = Database(settings.database_url)
     try:

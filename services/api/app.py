@@ -12,7 +12,19 @@ from services.api.hot.dispatcher import Dispatcher
 from services.api.hot.handler import HotPath
 from services.api.hot.ingestion import Ingestion
 from services.api.hot.lookups import Lookups
-from services.api.routes import audit, changes, compute, docs, explorer, exports, health, members, previews, segments
+from services.api.routes import (
+    audit,
+    changes,
+    compute,
+    docs,
+    explorer,
+    exports,
+    health,
+    members,
+    previews,
+    segments,
+    webhooks,
+)
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
@@ -25,6 +37,7 @@ _ROUTERS = (
     changes.router,
     explorer.router,
     audit.router,
+    webhooks.router,
     docs.router,
     health.router,
 )

@@ -16,6 +16,8 @@ from services.api.repository.progress import ProgressRepository
 from services.api.repository.references import ReferenceRepository
 from services.api.repository.segments import SegmentRepository
 from services.api.repository.tenants import TenantRepository
+from services.api.repository.webhook_deliveries import DeliveryRepository
+from services.api.repository.webhooks import WebhookRepository
 
 _CONNECT_TIMEOUT_S = 2
 _STATEMENT_TIMEOUT_S = 5
@@ -37,6 +39,8 @@ class UnitOfWork:
     outbox: OutboxRepository
     progress: ProgressRepository
     audits: AuditRepository
+    webhooks: WebhookRepository
+    deliveries: DeliveryRepository
 
 
 class Database:
@@ -82,6 +86,8 @@ class Database:
                 OutboxRepository(connection),
                 ProgressRepository(connection),
                 AuditRepository(connection),
+                WebhookRepository(connection),
+                DeliveryRepository(connection),
             )
 
     async def ping(self) -> None:

@@ -216,25 +216,27 @@ class Export(BaseModel):
     error: str | None
 
 
-class _Page(BaseModel):
+class Page(BaseModel):
+    """What all pages of a list have."""
+
     count: int
     next: str | None
     previous: str | None
 
 
-class SegmentPage(_Page):
+class SegmentPage(Page):
     """A page of segments."""
 
     results: list[Segment]
 
 
-class VersionPage(_Page):
+class VersionPage(Page):
     """A page of versions, newest first."""
 
     results: list[Version]
 
 
-class ExportPage(_Page):
+class ExportPage(Page):
     """A page of exports, newest first."""
 
     results: list[Export]

@@ -1,9 +1,25 @@
 """What the api needs to know before it starts."""
 
-from pydantic import Field, field_validator
-from pydantic_settings import SettingsConfigDict
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from shared.runtime.crash_points import CRASH_AT_PATTERN
 from shared.runtime.settings import CommonSettings, Port, RedisUrl, Seconds, Storage
+
+MINUTE_S, HOUR_S = 60.0, 3600.0
+
+
+def _separated(value: Any) -> Any:
+    """The items of a text that is separated by commas."""
+    if not isinstance(value, str):
+        return value
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+Listed = (NoDecode, BeforeValidator(_separated))
 
 
 class ApiSettings(CommonSettings):
@@ -52,6 +68,20 @@ class ApiSettings(CommonSettings):
     """Clients that follow changes by server-sent events at once; whoever comes then is sent away."""
     feed_heartbeat_s: Seconds = 15
     """A stream that has nothing to tell says so after so long."""
+
+    webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], *Listed] = ()
+    """Networks (`10.1.0.0/16,fd00::/8`) to which webhooks may lead although they are not public, over http too."""
+    webhook_retry_delays_s: Annotated[tuple[Seconds, ...], *Listed, Field(max_length=50)] = (
+        5, 30, 2 * MINUTE_S, 10 * MINUTE_S, 30 * MINUTE_S, HOUR_S, 2 * HOUR_S, 4 * HOUR_S, 7 * HOUR_S, 9 * HOUR_S,
+    )  # fmt: skip
+    """Seconds from each failed attempt to send a webhook to the next, separated by commas; up to a fifth more is added
+    by chance."""
+    webhook_timeout_s: float = Field(default=10, gt=0, le=60)
+    """The longest that an attempt takes."""
+    webhook_kept_days: float = Field(default=7, gt=0, le=3650)
+    """So long deliveries can be looked at after their end."""
+    crash_at: str = Field(default="", pattern=CRASH_AT_PATTERN)
+    """For tests only: the process kills itself at this place."""
 
     @field_validator("database_url")
     @classmethod

@@ -1,6 +1,7 @@
 """The tables of the api, as SQLAlchemy sees them; `migrations/` makes them."""
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     Boolean,
@@ -176,4 +177,54 @@ audit_mismatches = Table(
     Column("partition", Integer, nullable=False),
     Column("next_offset", BigInteger, nullable=False),
     Column("found_at", Instant, nullable=False, server_default=func.now()),
+)
+
+# Who is told over HTTP. The secret is kept as it is: signatures are made with it.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _id(),
+    Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    # why we have set it inactive; null when its tenant has, or when it is active
+    Column("disabled_reason", Text),
+    Column("events", ARRAY(Text), nullable=False),
+    # null: of all segments
+    Column("segment_ids", ARRAY(BigInteger)),
+    # changes of the feed up to here are stored as deliveries; null when it does not want them
+    Column("position", BigInteger),
+    Column("last_delivered_at", Instant),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    # since then nobody sees it, and its deliveries are removed some at a time
+    Column("deleted_at", Instant),
+)
+
+# One message for one webhook, and what came of it. A pending one has an instant of its next attempt; while an attempt
+# is made, that is when the attempt counts as lost.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    _id(),
+    Column("webhook_id", BigInteger, ForeignKey("webhooks.id"), nullable=False),
+    # what the receiver knows it by, the same at every attempt
+    Column("message_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    # text, not json: the bytes are signed; empty when it has come to its end
+    Column("body", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", Instant, server_default=func.now()),
+    Column("first_attempt_at", Instant),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    Column("finished_at", Instant),
+    CheckConstraint("status in ('pending', 'delivered', 'failed')", name="status"),
+    Index("webhook_deliveries_webhook_id_id_index", "webhook_id", "id"),
+    Index("webhook_deliveries_pending_index", "webhook_id", "id", postgresql_where=text("status = 'pending'")),
+    Index("webhook_deliveries_finished_at_index", "finished_at"),
 )

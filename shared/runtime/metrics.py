@@ -102,6 +102,21 @@ API_AUDIT_ROUNDS = Counter(
 API_AUDIT_SECONDS = Histogram(
     "shoal_api_audit_seconds", "Time of a round that was done, waiting for the history included", registry=API
 )
+API_WEBHOOK_ATTEMPTS = Counter(
+    "shoal_api_webhook_attempts_total",
+    "Attempts to send a webhook, by outcome: delivered, failed (made again later), given_up (it was the last one), "
+    "disabled (as given_up, and the webhook was set inactive)",
+    ["outcome"],
+    registry=API,
+)
+API_WEBHOOK_PENDING = Gauge(
+    "shoal_api_webhook_pending_deliveries",
+    "Deliveries that wait to be sent to active webhooks, as the leading process counts them every few seconds",
+    registry=API,
+)
+API_WEBHOOK_PENDING_SECONDS = Gauge(
+    "shoal_api_webhook_oldest_pending_seconds", "Age of the oldest of them; 0 when there is none", registry=API
+)
 
 API_HISTORY_QUESTIONS = Counter(
     "shoal_api_history_questions_total",

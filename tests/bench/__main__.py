@@ -8,7 +8,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.local.installation import ROOT
-from tests.bench import backfill, beside, evaluator, history_data, latency, preview, previews, recovery, segments
+from tests.bench import (
+    backfill,
+    beside,
+    evaluator,
+    history_data,
+    latency,
+    preview,
+    previews,
+    recovery,
+    segments,
+    webhooks,
+)
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -87,6 +98,12 @@ def _previews(_: argparse.Namespace) -> Any:
     return found._asdict()
 
 
+def _webhooks(_: argparse.Namespace) -> Any:
+    found = webhooks.measure()
+    print(webhooks.table(found), flush=True)
+    return found
+
+
 _BENCHMARKS = {
     "evaluator": _evaluator,
     "segments": _segments,
@@ -95,6 +112,7 @@ _BENCHMARKS = {
     "backfill": _backfill,
     "preview": _preview,
     "previews": _previews,
+    "webhooks": _webhooks,
 }
 
 

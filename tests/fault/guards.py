@@ -1,6 +1,6 @@
 """What each guard is for: without it, the case named finds differences.
 
-A guard is taken away by a patch that stands before the start of every evaluator and exporter of the case.
+A guard is taken away by a patch that stands before the start of every service of the case.
 """
 
 from collections.abc import Sequence
@@ -227,6 +227,37 @@ Step.merge = forgetful
         """
 from services.evaluator.backfill import Ask
 Ask.is_within = lambda self, snapshot: True
+""",
+    ),
+    Guard(
+        "a delivery is done when the receiver has taken it",
+        32,
+        "at random",
+        """
+from services.api.webhooks.sender import WebhookSender
+attempt = WebhookSender._attempt
+async def noted_first(self, claimed):
+    async with self._database.begin() as work:
+        await work.deliveries.finish(claimed.id, "delivered", 200, None)
+    await attempt(self, claimed)
+WebhookSender._attempt = noted_first
+""",
+    ),
+    Guard(
+        "a webhook's place in the feed and its deliveries are stored together",
+        32,
+        "after_webhook_stored",
+        """
+from services.api.repository.webhooks import WebhookRepository
+from services.api.webhooks import changes
+stored = changes.WebhookChanges._store
+async def place_first(self, follower, page):
+    _, through = changes._bodies(follower, page)
+    async with self._database.begin() as work:
+        await work.webhooks.advance(follower.id, follower.position, through)
+    changes.crash_point("after_webhook_stored")
+    await stored(self, follower._replace(position=through), page)
+changes.WebhookChanges._store = place_first
 """,
     ),
     Guard(

@@ -19,6 +19,11 @@ class TenantRepository:
         result = await self._connection.execute(select(tenants.c.id).where(tenants.c.slug == slug))
         return int(result.scalar_one())
 
+    async def slug(self, tenant: int) -> str:
+        """The slug of a tenant, which must exist."""
+        result = await self._connection.execute(select(tenants.c.slug).where(tenants.c.id == tenant))
+        return str(result.scalar_one())
+
     async def lock(self, tenant: int) -> None:
         """Let other holders of this lock wait for the end of the transaction: taken before that of any segment."""
         await self._connection.execute(
