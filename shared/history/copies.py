@@ -22,7 +22,7 @@ class Copies:
 
     def __init__(self, address: HistoryAddress) -> None:
         self._address = address
-        self._files = address.file_system()
+        self._files = address.table.file_system()
         self.folder = Path(tempfile.mkdtemp(prefix="shoal-history-"))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._left: dict[str, float] = {}

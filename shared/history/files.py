@@ -2,10 +2,8 @@
 
 import contextlib
 import json
-import os
 import uuid
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,8 +22,8 @@ class TableFiles:
     """The files below the address of the table. A file counts when a commit names it; until then nobody sees it."""
 
     def __init__(self, address: HistoryAddress) -> None:
-        self._folder = None if address.folder is None else Path(address.events)
-        self._files = address.file_system()
+        self._place = address.table
+        self._files = self._place.file_system()
 
     def write(self, table: pa.Table) -> list[AddAction]:
         """New files of rows in COLUMNS, one for each place that has any. Raises OSError; then nothing is left."""
@@ -51,7 +49,7 @@ class TableFiles:
                 for batch in batches:
                     writer.write_batch(batch)
                     count += len(batch)
-            self._make_durable(path)
+            self._place.make_durable(path)
         except BaseException:
             self.remove_paths([path])
             raise
@@ -70,16 +68,6 @@ class TableFiles:
         for path in paths:
             with contextlib.suppress(OSError):
                 self._files.delete_file(path)
-
-    def _make_durable(self, path: str) -> None:
-        """A file of this machine survives its power from here on: the commit that names it may."""
-        if self._folder is not None:
-            for place in (self._folder / path, (self._folder / path).parent):
-                handle = os.open(place, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ class Upkeep:
     def _local(self, file: File, folder: Path) -> str:
         if self._address.folder is not None:
             return f"{self._address.events}/{file.path}"
-        return copy_file(self._address.file_system(), file.path, folder)
+        return copy_file(self._address.table.file_system(), file.path, folder)
 
 
 def worth_merging(files: Iterable[File]) -> list[File]:

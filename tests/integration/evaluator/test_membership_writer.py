@@ -174,3 +174,19 @@ async def test_the_clock_and_the_applied_offset_never_go_back(redis: Any) -> Non
     await writer.write([], 4)
     clock, applied = await _texts(redis, keys.clock_key(PARTITION), keys.applied_key(PARTITION))
     assert (clock, applied) == (b"1000", b"log 10")
+
+
+@pytest.mark.parametrize("how", ["check", "lost"])
+async def test_what_was_said_to_be_sent_is_forgotten_when_scripts_are_numbered_anew(redis: Any, how: Any) -> None:
+    """A number of the earlier numbering would cover scripts whose changes are not sent."""
+    writer, _ = _owner(redis, 5)
+    await writer.take_over()
+    for _ in range(3):
+        await writer.write([], 10)
+    writer.announce(900)
+    await writer.write([], 11)
+    published = keys.published_key(PARTITION)
+    assert keys.published_of(await redis.get(published)) == (5, 3, 900)
+    await writer.take_over(how)
+    await writer.write([], 12)
+    assert await redis.exists(published) == 0
