@@ -37,8 +37,8 @@ NOTHING_YET = 0
 
 # Takes the partition for an epoch. ARGV: epoch; epoch and number of the last script known to be in the data; how:
 # 'check' what is there, take it for 'lost', or for lost whatever epoch it has ('force'). Answers 'fenced', 'lost'
-# (then the mark is set, in the same step) or 'ok'; and the head. Scripts are numbered anew from here, so what an earlier
-# numbering said of what is sent says nothing any more.
+# (then the mark is set, in the same step) or 'ok'; and the head. Scripts are numbered anew from here: what is said of
+# the earlier numbers, that they are sent, holds for none of the new ones.
 TAKE = """
 local head = redis.call('GET', KEYS[1])
 local epoch, n = string.match(head or '', '^(%d+) (%d+)$')

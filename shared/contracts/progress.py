@@ -1,7 +1,7 @@
 """Progress reports (topic `progress`, key = segment or export id): what evaluator and exporter tell the api.
 
-The api applies a report once per (`kind`, `id`, `outbox_id`, `partition`, `status`); repeats are normal. Only those that
-an export is `running` come several times, and all are applied.
+The api applies a report once per (`kind`, `id`, `outbox_id`, `partition`, `status`); repeats are normal. Only that an
+export is `running` is reported again and again, and applied each time.
 """
 
 from typing import Literal

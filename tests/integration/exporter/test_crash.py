@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.exporter.app import GROUP, Exporter, create_app
+from services.exporter.app import Exporter, create_app
 from services.exporter.delivery import DELIVERY_TIMEOUT_MS, Delivery, NotDelivered
+from services.exporter.request_loop import GROUP
 from services.exporter.requests import Outgoing
 from services.exporter.settings import ExporterSettings
 from shared.contracts.progress import decode_progress
