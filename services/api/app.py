@@ -12,7 +12,7 @@ from services.api.hot.dispatcher import Dispatcher
 from services.api.hot.handler import HotPath
 from services.api.hot.ingestion import Ingestion
 from services.api.hot.lookups import Lookups
-from services.api.routes import audit, compute, docs, explorer, exports, health, previews, segments
+from services.api.routes import audit, compute, docs, downloads, explorer, exports, health, previews, segments
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
@@ -21,6 +21,7 @@ _ROUTERS = (
     previews.router,
     compute.router,
     exports.router,
+    downloads.router,
     explorer.router,
     audit.router,
     docs.router,

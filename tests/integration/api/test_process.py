@@ -57,7 +57,7 @@ def test_it_serves_until_sigterm_and_ends_with_zero(
 ) -> None:
     environ = environment(servers, database_url)
     migrated = run(environ, "migrate")
-    assert (migrated.returncode, migrated.stdout) == (0, "api: the database schema is at 0003\n")
+    assert (migrated.returncode, migrated.stdout) == (0, "api: the database schema is at 0004\n")
     process = subprocess.Popen([sys.executable, "-m", "services.api"], cwd=ROOT, env=environ)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{environ['SHOAL_API_PORT']}") as client:
