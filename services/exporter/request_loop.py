@@ -101,8 +101,12 @@ class RequestLoop(ConsumerRebalanceListener):  # type: ignore[misc] # no type in
         ending = [self._lanes.pop(place) for place in places if place in self._lanes]
         for lane, _ in ending:
             lane.abandon()
-        if ending:
-            await asyncio.wait([answering for _, answering in ending], timeout=_LANES_END_S)
+        ended, _ = (
+            await asyncio.wait([answering for _, answering in ending], timeout=_LANES_END_S) if ending else ((), 0)
+        )
+        for answering in ended:
+            if (fault := answering.exception()) is not None:
+                log.error("the requests of a partition that is given up", exc_info=fault)
 
     def _job(self, request: ExportRequest) -> ExportJob:
         return ExportJob(self._settings, request, self._clock)

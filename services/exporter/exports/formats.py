@@ -63,11 +63,13 @@ def _csv(table: pa.Table) -> bytes:
     doubled = pc.replace_substring(tamed, '"', '""')
     quoted = pc.binary_join_element_wise('"', doubled, '"', "")
     cells = pc.if_else(pc.match_substring_regex(tamed, _QUOTED), quoted, tamed)
-    return _joined(pc.binary_join_element_wise(cells, pc.binary_join_element_wise(_times(table), "\n", ""), ","))
+    return _joined(
+        pc.binary_join_element_wise(cells, pc.binary_join_element_wise(_texts(table["computed_at"]), "\n", ""), ",")
+    )
 
 
 def _json_lines(table: pa.Table) -> bytes:
-    rows = map(_Row, table["user_id"].to_pylist(), _times(table).to_pylist())
+    rows = map(_Row, table["user_id"].to_pylist(), _texts(table["computed_at"]).to_pylist())
     return _encoder.encode_lines(rows)
 
 
@@ -79,9 +81,13 @@ class _Row(msgspec.Struct, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-def _times(table: pa.Table) -> pa.ChunkedArray:
-    """`computed_at` as 2026-04-25T12:00:00.000000Z."""
-    texts = table["computed_at"].cast(pa.timestamp("us")).cast(pa.string())
+def text_of_us(instant_us: int) -> str:
+    """An instant, in microseconds since 1970, as the files write it: 2026-04-25T12:00:00.000000Z."""
+    return str(_texts(pa.array([instant_us], pa.timestamp("us", "UTC")))[0])
+
+
+def _texts(instants: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    texts = instants.cast(pa.timestamp("us")).cast(pa.string())
     return pc.binary_join_element_wise(pc.binary_replace_slice(texts, 10, 11, "T"), "Z", "")
 
 

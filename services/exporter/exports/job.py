@@ -10,7 +10,7 @@ from redis import Redis, RedisError
 from services.exporter.exports.attempt import Attempt
 from services.exporter.exports.course import Course, ExportFailed
 from services.exporter.exports.files import ExportFiles
-from services.exporter.exports.formats import write_rows
+from services.exporter.exports.formats import text_of_us, write_rows
 from services.exporter.exports.later_changes import ChangeLog
 from services.exporter.exports.spool import Spool
 from services.exporter.settings import ExporterSettings
@@ -72,7 +72,7 @@ class ExportJob:
 
     def _written(self, attempt: Attempt, spool: Spool) -> Made:
         request, as_of = self._request, attempt.as_of
-        about = {"segment_id": str(request.segment_id), "export_id": str(request.export_id), "as_of_us": str(as_of)}
+        about = {"segment_id": str(request.segment_id), "export_id": str(request.export_id), "as_of": text_of_us(as_of)}
         with self._files.new(request) as file:
             rows = write_rows(request.format, file, attempt.rows(spool), about)
         expires_at = self._clock.now_us() + round(self._settings.export_retention_s * SECOND_US)
