@@ -23,6 +23,10 @@ GRACE_S = 3_600
 """A file stays so long after its time: somebody may be fetching it."""
 
 
+_BUFFER_BYTES = 1 << 20
+"""Without one, pyarrow hands a bucket's stream what that refuses."""
+
+
 class Written(NamedTuple):
     """A file that is there: its name in the place, its bytes."""
 
@@ -49,7 +53,7 @@ class ExportFiles:
         if self._place.folder is not None:
             self._place.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with self._files.open_output_stream(partial) as stream:
+            with self._files.open_output_stream(partial, buffer_size=_BUFFER_BYTES) as stream:
                 file = NewFile(name, stream)
                 yield file
             self._place.make_durable(partial)
