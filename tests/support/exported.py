@@ -71,10 +71,17 @@ def wrong_export(stream: Stream, folder: Path, segment_id: int, final: Progress)
     rows = rows_of(path)
     told = final.row_count, final.file.size, final.file.sha256
     faults = [] if told == (len(rows), len(content), hashlib.sha256(content).hexdigest()) else [f"{path}: not {told}"]
-    changes = [change for change in stream.distinct_changes() if change["tenant"] == stream.tenant]
-    expected = members_by_changes(changes, segment_id, final.file.as_of_us)
-    wrong = sorted(expected.items() ^ rows.items())
-    return faults + [f"export {final.id} of segment {segment_id}: {user_id} at {at}" for user_id, at in wrong]
+    return faults + wrong_rows(rows, stream.distinct_changes(), segment_id, final.file.as_of_us)
+
+
+def wrong_rows(rows: Members, changes: Iterable[dict[str, Any]], segment_id: int, as_of: int) -> list[str]:
+    """The rows that differ from the members at `as_of`, in words."""
+    wrong = sorted(members_by_changes(changes, segment_id, as_of).items() ^ rows.items())
+    return [
+        f"export of segment {segment_id} at {as_of}: {user_id}, who entered at {at}, is "
+        f"{'too much' if user_id in rows and rows[user_id] == at else 'missing'}"
+        for user_id, at in wrong
+    ]
 
 
 def _parquet(path: Path) -> list[tuple[str, datetime]]:
