@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -104,3 +105,26 @@ def received_by(truth: Truth, as_of: int, partitions: int) -> dict[int, int]:
         )
         for partition in range(partitions)
     }
+
+
+def test_members_lost_and_written_anew_meanwhile_are_all_there(
+    stream: Stream, evaluator: EvaluatorProcess, new_exporter: NewExporter, tmp_path: Path
+) -> None:
+    """Redis is emptied again and again while exports run; each has all members, and some had to wait."""
+    stream.activate(DEFINITIONS)
+    new_exporter().await_ready()
+    with moving(stream):
+        wait_for(lambda: len(stream.changes()) > 5 * USERS, 60, "memberships change")
+        for number in range(4):
+            ask(stream, number, 7)
+            wait_for(partial(began, stream, number), 60, "it has begun")
+            stream.redis.flushall()
+        finals = await_final(stream, range(4))
+    stream.await_committed()
+    assert [fault for final in finals.values() for fault in wrong_export(stream, tmp_path / "exports", 7, final)] == []
+    assert all(final.row_count for final in finals.values())
+
+
+def began(stream: Stream, export_id: int) -> bool:
+    """Whether anything was reported of the export."""
+    return any(report.kind == "export" and report.id == export_id for report in stream.reports())
