@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -67,7 +68,7 @@ class History:
         """Make DuckDB's instance."""
         settings = self._settings
         self._readers = {
-            schema.name: HistoryReader(self._address._replace(schema=schema), settings.partitions)
+            schema.name: HistoryReader(replace(self._address, schema=schema), settings.partitions)
             for schema in (EVENTS, CHANGES)
         }
         self._engine = Engine(

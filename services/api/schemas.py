@@ -211,9 +211,18 @@ class Export(BaseModel):
     status: Literal["pending", "running", "complete", "failed"]
     format: Format
     row_count: int | None
+    """Of a running one: so far."""
     download_url: str | None
+    """Fetches the file without a key until `expires_at`; each answer has a new one."""
     expires_at: str | None
+    as_of: str | None
+    """The instant whose members the file has."""
+    size: int | None
+    """Bytes of the file."""
+    sha256: str | None
     error: str | None
+    detail: str | None
+    """What a running one waits for."""
 
 
 class Page(BaseModel):

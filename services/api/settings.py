@@ -40,6 +40,8 @@ class ApiSettings(CommonSettings):
     """The secret key (`sk_...`) of the bootstrap tenant."""
     bootstrap_tenant: str = Field(default="demo", pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
     """The slug of the tenant that exists from the first start on."""
+    export_link_s: int = Field(default=3_600, ge=1, le=7 * 86_400)
+    """A link to an export file works for so long, and at most as long as there is the file."""
     audit_interval_s: float = Field(default=60.0, ge=0, le=86_400)
     """From one round of the audit to the next, in seconds; 0: there is no audit."""
     audit_users: int = Field(default=100, ge=1, le=1_000)

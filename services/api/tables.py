@@ -13,6 +13,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -113,6 +114,17 @@ exports = Table(
     Column("status", Text, nullable=False, server_default="pending"),
     Column("row_count", BigInteger),
     Column("error", Text),
+    # what a running export waits for
+    Column("detail", Text),
+    # of a complete export: its file in the place for exports, the instant of its members, when it may be removed
+    # (microseconds since 1970)
+    Column("file_name", Text),
+    Column("size", BigInteger),
+    Column("sha256", Text),
+    Column("as_of_us", BigInteger),
+    Column("expires_at_us", BigInteger),
+    # signs the links to the file; nobody but this database has it
+    Column("link_secret", LargeBinary),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     Column("finished_at", Instant),
     CheckConstraint("format in ('parquet', 'csv', 'jsonl')", name="format"),

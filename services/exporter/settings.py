@@ -33,6 +33,12 @@ class ExporterSettings(CommonSettings):
     session_timeout_s: Seconds = 10
     """The broker gives the partitions of a silent exporter to another after so long; at least the broker's
     `group.min.session.timeout.ms` (6 s by default)."""
+    exports_at_once: int = Field(default=1, ge=1, le=4)
+    """Export files made at the same time; there are four partitions of requests."""
+    export_wait_s: Seconds = 600
+    """The longest that an export waits for the evaluator to come to its instant; then it has failed."""
+    export_retention_s: Seconds = 7 * 86_400
+    """Export files are removed after so long; all exporters of an installation should say the same."""
     accept_lost_events: bool = False
     """Go on although events or changes that are not archived are no longer in the log: the history will lack them."""
     crash_at: str = Field(default="", pattern=CRASH_AT_PATTERN)

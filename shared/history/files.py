@@ -2,11 +2,9 @@
 
 import contextlib
 import json
-import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,9 +22,8 @@ class TableFiles:
     """The files below the address of the table. A file counts when a commit names it; until then nobody sees it."""
 
     def __init__(self, address: HistoryAddress) -> None:
-        self._schema = address.schema
-        self._folder = None if address.folder is None else Path(address.table)
-        self._files = address.file_system()
+        self._schema, self._place = address.schema, address.table
+        self._files = self._place.file_system()
 
     def write(self, table: pa.Table) -> list[AddAction]:
         """New files of rows, one for each place that has any. Raises OSError; then nothing is left."""
@@ -50,7 +47,7 @@ class TableFiles:
                 for batch in batches:
                     writer.write_batch(batch)
                     count += len(batch)
-            self._make_durable(path)
+            self._place.make_durable(path)
         except BaseException:
             self.remove_paths([path])
             raise
@@ -82,16 +79,6 @@ class TableFiles:
         columns = self._schema.file_columns
         with pq.ParquetWriter(out, columns, compression="zstd", write_page_index=True) as writer:
             yield writer
-
-    def _make_durable(self, path: str) -> None:
-        """A file of this machine survives its power from here on: the commit that names it may."""
-        if self._folder is not None:
-            for place in (self._folder / path, (self._folder / path).parent):
-                handle = os.open(place, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
 
 
 def place_of(values: Mapping[str, str | bool]) -> Place:

@@ -43,7 +43,7 @@ class HistoryReader:
     @property
     def folder(self) -> Path:
         """Where all files of snapshots lie. (It need not be there yet.)"""
-        return Path(self._address.table) if self._copies is None else self._copies.folder
+        return Path(self._address.table.uri) if self._copies is None else self._copies.folder
 
     def snapshot(self, log_epoch: str) -> Snapshot:
         """The newest version, with the numbers of this log. Raises HistoryUnavailable."""

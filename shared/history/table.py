@@ -48,7 +48,7 @@ def clear_faults(address: HistoryAddress) -> Iterator[None]:
 def open_table(address: HistoryAddress) -> DeltaTable | None:
     """A fresh handle, or None where no table is yet. Raises what deltalake raises."""
     try:
-        return DeltaTable(address.table, storage_options=address.options)
+        return DeltaTable(address.table.uri, storage_options=address.options)
     except TableNotFoundError:
         return None
 
@@ -62,7 +62,7 @@ def create_table(address: HistoryAddress) -> DeltaTable:
         address.folder.mkdir(parents=True, exist_ok=True)
     try:
         return DeltaTable.create(
-            address.table,
+            address.table.uri,
             address.schema.columns,
             mode="error",
             partition_by=list(address.schema.partition_by),

@@ -137,8 +137,8 @@ class Upkeep:
 
     def _local(self, file: File, folder: Path) -> str:
         if self._address.folder is not None:
-            return f"{self._address.table}/{file.path}"
-        return copy_file(self._address.file_system(), file.path, folder)
+            return f"{self._address.table.uri}/{file.path}"
+        return copy_file(self._address.table.file_system(), file.path, folder)
 
 
 def worth_merging(files: Iterable[File]) -> list[File]:

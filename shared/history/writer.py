@@ -142,7 +142,7 @@ class TableWriter(ABC, Generic[RowT, MarkT]):
         """
         if self._unsure and self._address.folder is not None:
             named = set(table.file_uris())
-            self._files.remove(file for file in self._unsure if f"{self._address.table}/{file.path}" not in named)
+            self._files.remove(file for file in self._unsure if f"{self._address.table.uri}/{file.path}" not in named)
         self._unsure = []
 
 

@@ -209,8 +209,15 @@ BACKFILLS_WAITING = Gauge(
 
 EXPORT_REQUESTS = Counter(
     "shoal_exporter_requests_total",
-    "Export requests answered by a report on progress, by the status reported",
+    "Export requests answered by a final report on progress, by its status",
     ["status"],
+    registry=EXPORTER,
+)
+EXPORTED_ROWS = Counter("shoal_exporter_exported_rows_total", "Members written to complete files", registry=EXPORTER)
+EXPORT_SECONDS = Histogram(
+    "shoal_exporter_export_seconds",
+    "Time from the beginning of a complete export to its file, waiting for the evaluator included",
+    buckets=(1, 3, 5, 10, 30, 60, 120, 300, 600, 1800),
     registry=EXPORTER,
 )
 ARCHIVED_ROWS = Counter(

@@ -12,6 +12,7 @@ from tests.bench import (
     backfill,
     beside,
     evaluator,
+    export,
     history_data,
     latency,
     preview,
@@ -40,7 +41,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", choices=["", *_BENCHMARKS], default="", metavar="name", help="default: all")
     parser.add_argument("--rate", type=int, default=latency.RATE, help="latency: events a second")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="latency: measured in turn with another one")
-    parser.add_argument("--rounds", type=int, default=beside.ROUNDS, help="segments, preview, and with --beside")
+    parser.add_argument(
+        "--rounds", type=int, default=beside.ROUNDS, help="segments, preview, export, and with --beside"
+    )
     parser.add_argument("--events", type=int, default=segments.EVENTS, help="segments: of each size in a round")
     parser.add_argument("--sizes", type=int, nargs="+", default=segments.SIZES, help="segments: so many of them")
     parser.add_argument("--quick", action="store_true", help="backfill, preview: over 1 M events, not 10 M")
@@ -98,6 +101,13 @@ def _previews(_: argparse.Namespace) -> Any:
     return found._asdict()
 
 
+def _export(options: argparse.Namespace) -> Any:
+    with running_servers() as servers:
+        found = export.measure(servers, options.rounds)
+    print(export.table(found), flush=True)
+    return found
+
+
 def _webhooks(_: argparse.Namespace) -> Any:
     found = webhooks.measure()
     print(webhooks.table(found), flush=True)
@@ -112,6 +122,7 @@ _BENCHMARKS = {
     "backfill": _backfill,
     "preview": _preview,
     "previews": _previews,
+    "export": _export,
     "webhooks": _webhooks,
 }
 

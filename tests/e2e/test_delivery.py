@@ -90,7 +90,7 @@ class Installation:
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("installation")
-    runner = LocalRunner(folder, free_port_base(), settings={"SHOAL_API_WEBHOOK_ALLOWED_NETWORKS": NETWORK})
+    runner = LocalRunner(folder, free_port_base(), SHOAL_API_WEBHOOK_ALLOWED_NETWORKS=NETWORK)
     try:
         runner.up("--no-demo")
         with receiver() as told:

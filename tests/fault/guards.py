@@ -269,4 +269,13 @@ from shared.history import writer
 writer.position = lambda *_: None
 """,
     ),
+    Guard(
+        "who changed while an export was made is as the log says",
+        31,
+        "kill -9",
+        """
+from services.exporter.exports import attempt
+attempt.memberships_at = lambda changes, as_of: {}
+""",
+    ),
 ]

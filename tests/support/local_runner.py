@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,9 @@ def free_port_base() -> int:
 class LocalRunner:
     """One installation in a folder, started and ended as often as wanted."""
 
-<<<<<<< Updated upstream
     def __init__(self, folder: Path, port_base: int, root: Path = ROOT, **settings: str) -> None:
         """`root`: the checkout whose code runs, by its own environment. `settings` of the services, by variable."""
         self._root, self._settings = root, settings
-=======
-    def __init__(
-        self, folder: Path, port_base: int, root: Path = ROOT, settings: Mapping[str, str] | None = None
-    ) -> None:
-        """`root`: the checkout whose code runs, by its own environment; `settings`: further variables."""
-        self._root, self._settings = root, dict(settings or {})
->>>>>>> Stashed changes
         self.folder = folder
         self.port_base = port_base
         self.lines: list[str] = []
@@ -101,9 +92,4 @@ class LocalRunner:
 
     def _environment(self) -> dict[str, str]:
         ours = {"SHOAL_DATA": str(self.folder), "SHOAL_PORT_BASE": str(self.port_base)}
-<<<<<<< Updated upstream
         return {key: value for key, value in os.environ.items() if not key.startswith("SHOAL_")} | self._settings | ours
-=======
-        others = {key: value for key, value in os.environ.items() if not key.startswith("SHOAL_")}
-        return others | ours | self._settings
->>>>>>> Stashed changes

@@ -60,7 +60,7 @@ def test_killed_between_data_file_and_commit(
     send(stream, 300)
     exporter = new_exporter(environ={"SHOAL_EXPORTER_CRASH_AT": "after_data_file:1"})
     assert exporter.await_exit(WITHIN_S) == -signal.SIGKILL
-    left = set(map(str, Path(address.table).rglob("*.parquet")))
+    left = set(map(str, Path(address.table.uri).rglob("*.parquet")))
     assert left
     send(stream, 300, first=300)
     new_exporter()

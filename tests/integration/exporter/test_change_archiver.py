@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -26,7 +27,7 @@ USERS = 13
 @pytest.fixture
 def changes(address: HistoryAddress) -> HistoryAddress:
     """The table of changes of this test."""
-    return address._replace(schema=CHANGES)
+    return replace(address, schema=CHANGES)
 
 
 def turns(first: int, count: int) -> list[Change]:

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ LOG = "a-log"
 
 @pytest.fixture
 def changes(address: HistoryAddress) -> HistoryAddress:
-    return address._replace(schema=CHANGES)
+    return replace(address, schema=CHANGES)
 
 
 def test_writers_without_a_partition_in_common_give_no_position_twice(changes: HistoryAddress) -> None:
