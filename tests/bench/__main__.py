@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.local.installation import ROOT
-from tests.bench import backfill, beside, evaluator, history_data, latency, preview, previews, recovery, segments
+from tests.bench import backfill, beside, evaluator, feed, history_data, latency, preview, previews, recovery, segments
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -68,6 +68,13 @@ def _latency(options: argparse.Namespace) -> Any:
     return found
 
 
+def _feed(_: argparse.Namespace) -> Any:
+    with beside.installed() as connection:
+        found = asyncio.run(feed.measured(connection))
+    print(feed.table(found), flush=True)
+    return found
+
+
 def _backfill(options: argparse.Namespace) -> Any:
     found = backfill.measure(history_data.QUICK if options.quick else history_data.EVENTS)
     print(backfill.table(found), flush=True)
@@ -92,6 +99,7 @@ _BENCHMARKS = {
     "segments": _segments,
     "recovery": _recovery,
     "latency": _latency,
+    "feed": _feed,
     "backfill": _backfill,
     "preview": _preview,
     "previews": _previews,
