@@ -18,6 +18,7 @@ _UNITS = (
     "_segments",
     "_offsets",
     "_questions",
+    "_streams",
 )
 _SECTIONS = (metrics.API, metrics.EVALUATOR, metrics.EXPORTER, REGISTRY)
 
