@@ -1,13 +1,14 @@
 """Membership changes as server-sent events: each stream reads the feed as fast as its client takes them."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from services.api.change_feed import ChangeFeed, FeedChange
 from services.api.errors import ApiError, Unavailable
@@ -18,6 +19,10 @@ MEDIA_TYPE = "text/event-stream"
 _AT_ONCE = 200
 _HEARTBEAT = b":\n\n"
 _RETRY_AFTER_S = 5
+STALLED_S = 60.0
+"""A client that takes nothing for so long makes room for others; it can go on where it was."""
+
+_log = logging.getLogger(__name__)
 
 
 def told(change: FeedChange) -> dict[str, Any]:
@@ -99,9 +104,16 @@ class _Stream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer. Raises Unavailable."""
+
+        async def send_soon(message: Message) -> None:
+            async with asyncio.timeout(STALLED_S):
+                await send(message)
+
         self._count(1)
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_soon)
+        except TimeoutError:
+            _log.info("a client that followed changes took nothing for %g s", STALLED_S)
         finally:
             self._count(-1)
 

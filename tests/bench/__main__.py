@@ -13,6 +13,7 @@ from tests.bench import (
     beside,
     evaluator,
     export,
+    feed,
     history_data,
     latency,
     preview,
@@ -82,6 +83,13 @@ def _latency(options: argparse.Namespace) -> Any:
     return found
 
 
+def _feed(_: argparse.Namespace) -> Any:
+    with beside.installed() as connection:
+        found = asyncio.run(feed.measured(connection))
+    print(feed.table(found), flush=True)
+    return found
+
+
 def _backfill(options: argparse.Namespace) -> Any:
     found = backfill.measure(history_data.QUICK if options.quick else history_data.EVENTS)
     print(backfill.table(found), flush=True)
@@ -119,6 +127,7 @@ _BENCHMARKS = {
     "segments": _segments,
     "recovery": _recovery,
     "latency": _latency,
+    "feed": _feed,
     "backfill": _backfill,
     "preview": _preview,
     "previews": _previews,

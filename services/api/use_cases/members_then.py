@@ -11,6 +11,7 @@ from services.api.errors import Conflict, Invalid
 from services.api.history import Opened
 from services.api.instants import text_of_us, us_of
 from services.api.member_pages import Member
+from services.api.repository.segments import SegmentRow
 from services.api.use_cases.segments import find
 from services.api.wiring import Wiring
 from shared.history.changes_sql import members_then_statement
@@ -52,12 +53,7 @@ async def members_then(
     if at_us > wiring.clock.now_us():
         raise Invalid({"at": ["must not be in the future"]})
     after = None if cursor is None else _after(cursor, segment_id, at_us)
-    lost_until_us = (await wiring.changes_known.until(at_us)).numbers.get(LOST_UNTIL, 0)
-    if us_of(segment.created_at) <= lost_until_us:
-        raise Conflict(
-            f"not all changes of before {text_of_us(lost_until_us)} are archived: who was in a segment that is older "
-            "than that is not known"
-        )
+    _refuse_if_lost(segment, (await wiring.changes_known.until(at_us)).numbers.get(LOST_UNTIL, 0))
     statement = members_then_statement(caller.tenant, segment_id, at_us, after, limit + 1)
 
     def asked(opened: Opened) -> tuple[int, list[Member]]:
@@ -68,6 +64,14 @@ async def members_then(
     members = found[:limit]
     next_cursor = cursor_of(_Cursor(segment_id, at_us, members[-1].user_id)) if len(found) > limit else None
     return MembersThen(total, members, next_cursor)
+
+
+def _refuse_if_lost(segment: SegmentRow, lost_until_us: int) -> None:
+    if us_of(segment.created_at) <= lost_until_us:
+        raise Conflict(
+            f"not all changes of before {text_of_us(lost_until_us)} are archived: who was in a segment that is older "
+            "than that is not known"
+        )
 
 
 def _after(text: str, segment_id: int, at_us: int) -> str:

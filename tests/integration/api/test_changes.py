@@ -1,5 +1,6 @@
 """The change feed over HTTP: pages with a cursor, server-sent events, and their ends."""
 
+import contextlib
 import itertools
 import socket
 from collections.abc import Iterator
@@ -9,14 +10,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from services.api import change_feed, change_streams
 from services.api.change_feed import Page
 from tests.support.archived_changes import START_US, archive_changes, change
 from tests.support.evaluators import NO_HISTORY, wait_for
+from tests.support.s3_server import S3Server
 from tests.support.served_api import KEY, PATIENCE_S, ServedApi, fresh_api, served_api
 from tests.support.servers import Servers
 from tests.support.sse import MEDIA_TYPE, followed
 
 USERS, TURNS = 20, 5
+MANY = 20_000
 OTHER = 9
 
 
@@ -151,11 +155,29 @@ def test_streams_end_with_the_api(api: ServedApi) -> None:
     client.close()
 
 
-def test_for_a_client_that_does_not_read_nothing_is_read_ahead(servers: Servers, tmp_path: Path) -> None:
-    count = 40_000
-    with fresh_api(servers, history=str(tmp_path)) as api:
+@contextlib.contextmanager
+def many_changes(servers: Servers, folder: Path) -> Iterator[ServedApi]:
+    """An api with one segment, and so many changes that no buffer holds them."""
+    with fresh_api(servers, history=str(folder)) as api:
         api.segment()
-        archive_changes(str(tmp_path), [change(f"{n}{'u' * 200}", 1) for n in range(count)])
+        archive_changes(str(folder), [change(f"{n}{'u' * 200}", 1) for n in range(MANY)])
+        yield api
+
+
+def stalled(api: ServedApi) -> socket.socket:
+    """The connection of a client that follows, and does not read."""
+    address = urlsplit(api.url)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    connection.connect((address.hostname, address.port))
+    head = f"GET {PATH} HTTP/1.1\r\nHost: api\r\nAuthorization: ApiKey {KEY}\r\nAccept: {MEDIA_TYPE}\r\n\r\n"
+    connection.sendall(head.encode())
+    wait_for(lambda: streams(api), PATIENCE_S, "it is answered")
+    return connection
+
+
+def test_for_a_client_that_does_not_read_nothing_is_read_ahead(servers: Servers, tmp_path: Path) -> None:
+    with many_changes(servers, tmp_path) as api:
         read: list[int] = []
         feed, page = api.wiring.feed, api.wiring.feed.page
 
@@ -164,15 +186,56 @@ def test_for_a_client_that_does_not_read_nothing_is_read_ahead(servers: Servers,
             return await page(position, *more)
 
         feed.page = counted  # type: ignore[method-assign,assignment] # it counts, and does what it did
-        address = urlsplit(api.url)
-        with socket.create_connection((address.hostname, address.port)) as slow:
-            head = f"GET {PATH} HTTP/1.1\r\nHost: api\r\nAuthorization: ApiKey {KEY}\r\nAccept: {MEDIA_TYPE}\r\n\r\n"
-            slow.sendall(head.encode())
-            wait_for(lambda: read, PATIENCE_S, "it is answered")
-            with followed(api.client, PATH) as events:
-                assert [next(events)["position"] for _ in range(count)] == list(range(1, count + 1))
-            pages = count // 200
+        with stalled(api), followed(api.client, PATH) as events:
+            assert [next(events)["position"] for _ in range(MANY)] == list(range(1, MANY + 1))
+            pages = MANY // 200
             assert pages <= len(read) < 1.5 * pages
+
+
+def test_a_client_that_takes_nothing_for_long_makes_room(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_streams, "STALLED_S", 0.2)
+    with many_changes(servers, tmp_path) as api, stalled(api):
+        wait_for(lambda: streams(api) == 0, PATIENCE_S, "it is let go")
+
+
+def test_a_feed_in_a_bucket(
+    servers: Servers, bucket: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bucket.environ.items():
+        monkeypatch.setenv(name, value)
+    history = f"s3://{bucket.bucket}/{tmp_path.name}"
+    with fresh_api(servers, history=history) as api:
+        api.segment()
+        archive_changes(history, [change("ada", 1)])
+        assert [each["user_id"] for each in api.get(PATH)["results"]] == ["ada"]
+        with followed(api.client, PATH, after="1") as events:
+            archive_changes(history, [change("bob", 1)], start=1)
+            assert next(each for each in events if each)["user_id"] == "bob"
+        assert len(api.get(PATH)["results"]) == 2
+
+
+def test_what_is_kept_in_memory_is_what_is_in_the_files(
+    api: ServedApi, history: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One api has looked all the time, and keeps the last few; the other one has never looked."""
+    monkeypatch.setattr(change_feed, "KEPT", 30)
+    settings = api.wiring.settings.model_copy(update={"history": f"{history}/kept"})
+    with served_api(settings) as looking, served_api(settings) as reading:
+        (history / "kept").mkdir()
+        for start, count in ((0, 0), (0, 7), (7, 13), (20, 20), (40, 29), (69, 50)):
+            archive_changes(settings.history, [change(f"u{n}", 1) for n in range(start, start + count)], start)
+            looking.do(looking.wiring.feed.end)
+            looking.do(lambda end=start + count: looking.wiring.feed.wait(end - 1))  # type: ignore[misc]
+            found = [each["position"] for page in pages(looking, 3) for each in page["results"]]
+            assert found == list(range(1, start + count + 1))
+        for position in (0, 80, 118):
+            page = looking.do(lambda position=position: looking.wiring.feed.page(position, 1))  # type: ignore[misc]
+            assert [page.changes[0].position, page.through] == [position + 1] * 2
+        last = [list(pages(each, 4)) for each in (looking, reading)]
+        assert last[0] == last[1]
+        assert looking.wiring.feed._start > 0
 
 
 def test_without_a_history_it_says_so(servers: Servers) -> None:

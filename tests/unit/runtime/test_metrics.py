@@ -19,6 +19,7 @@ _UNITS = (
     "_offsets",
     "_questions",
     "_deliveries",
+    "_streams",
 )
 _SECTIONS = (metrics.API, metrics.EVALUATOR, metrics.EXPORTER, REGISTRY)
 
