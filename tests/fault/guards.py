@@ -250,13 +250,14 @@ WebhookSender._attempt = noted_first
         """
 from services.api.repository.webhooks import WebhookRepository
 from services.api.webhooks import changes
-stored = changes.WebhookChanges._store
 async def place_first(self, follower, page):
-    _, through = changes._bodies(follower, page)
+    bodies, through = changes._bodies(follower, page)
     async with self._database.begin() as work:
         await work.webhooks.advance(follower.id, follower.position, through)
-    changes.crash_point("after_webhook_stored")
-    await stored(self, follower._replace(position=through), page)
+    if bodies:
+        changes.crash_point("after_webhook_stored")
+        async with self._database.begin() as work:
+            await work.deliveries.add(follower.id, changes.payloads.CHANGED, bodies)
 changes.WebhookChanges._store = place_first
 """,
     ),

@@ -12,7 +12,7 @@ from tests.support.evaluators import wait_for
 from tests.support.receiver import NETWORK, Received, Receiver
 
 TIMEOUT_S = 1.0
-PATIENCE_S = 90
+PATIENCE_S = 60
 ENVIRON = {
     "SHOAL_API_WEBHOOK_ALLOWED_NETWORKS": NETWORK,
     "SHOAL_API_WEBHOOK_RETRY_DELAYS_S": ",".join(["0.2"] * 20),
