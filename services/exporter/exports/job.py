@@ -59,7 +59,7 @@ class ExportJob:
 
     def _attempt(self) -> Made:
         settings, course = self._settings, self.course
-        course.row_count = 0
+        course.begin()
         redis = Redis.from_url(
             settings.redis_url, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S
         )
