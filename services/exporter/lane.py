@@ -77,16 +77,15 @@ class Lane:
         if self._abandoned:
             job.course.abandon()
         making = in_thread(f"export {request.export_id}", job.run)
+        await self._follow(request, job.course, making)
+        self._job = None
         try:
-            await self._follow(request, job.course, making)
             return making.result()
         except (Abandoned, ExportFailed):
             raise
         except Exception as defect:
             log.exception("export %d", request.export_id)
             raise ExportFailed(_OUR_FAULT) from defect
-        finally:
-            self._job = None
 
     async def _follow(self, request: ExportRequest, course: Course, making: "asyncio.Future[Made]") -> None:
         told = None

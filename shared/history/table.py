@@ -1,6 +1,5 @@
 """A Delta table of the history: opening it, its numbers, and committing to it."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -12,9 +11,8 @@ from deltalake.transaction import AddAction, RemoveAction
 from shared.history.address import HistoryAddress
 from shared.history.errors import HistoryUnavailable
 from shared.history.schema import TableSchema
+from shared.runtime.address import told
 
-_SIGNS = re.compile(r"\x1b\[[0-9;]*m|↳")
-_BACKTRACE = re.compile(r"\n\s*0: ")
 _SETTINGS = {
     # a commit reads the ones since the last checkpoint
     "delta.checkpointInterval": "20",
@@ -42,7 +40,7 @@ def clear_faults(address: HistoryAddress) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError, ValueError) as fault:
-        raise HistoryUnavailable(f"history at {address.uri}: {_told(fault)}") from fault
+        raise HistoryUnavailable(f"history at {address.uri}: {told(fault)}") from fault
 
 
 def open_table(address: HistoryAddress) -> DeltaTable | None:
@@ -119,7 +117,7 @@ def commit(table: DeltaTable, actions: Sequence[AddAction | RemoveAction], numbe
             commit_properties=CommitProperties(app_transactions=transactions),
         )
     except CommitFailedError as fault:
-        raise Conflict(_told(fault)) from fault
+        raise Conflict(told(fault)) from fault
 
 
 def _next_offset_id(schema: TableSchema, log_epoch: str, partition: int) -> str:
@@ -128,9 +126,3 @@ def _next_offset_id(schema: TableSchema, log_epoch: str, partition: int) -> str:
 
 def _received_id(log_epoch: str, partition: int) -> str:
     return f"received/{log_epoch}/{partition}"
-
-
-def _told(fault: Exception) -> str:
-    """What the libraries say, in one line: without the signs that they draw, and without a backtrace."""
-    text = _BACKTRACE.split(_SIGNS.sub(" ", str(fault)), maxsplit=1)[0]
-    return " ".join(text.split())

@@ -1,6 +1,7 @@
 """Where files lie: a folder of this machine, or a bucket."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,6 +16,8 @@ _S3_OPTIONS = {
     "retry_timeout": "20s",
 }
 """A store that is away is told of soon; whoever asks tries again."""
+_SIGNS = re.compile(r"\x1b\[[0-9;]*m|↳")
+_BACKTRACE = re.compile(r"\n\s*0: ")
 
 
 @dataclass(frozen=True)
@@ -60,3 +63,9 @@ class Address:
                     os.fsync(handle)
                 finally:
                     os.close(handle)
+
+
+def told(fault: Exception) -> str:
+    """What the libraries say, in one line: without the signs that they draw, and without a backtrace."""
+    text = _BACKTRACE.split(_SIGNS.sub(" ", str(fault)), maxsplit=1)[0]
+    return " ".join(text.split())

@@ -21,11 +21,15 @@ class Course:
     """`row_count`: rows found so far. `detail`: what is waited for, if that takes long."""
 
     def __init__(self, patience_s: float) -> None:
-        """`patience_s`: the longest wait for one thing."""
-        self._patience_s = patience_s
+        """`patience_s`: the longest that an attempt waits, all its waits together."""
+        self._patience_s, self._waited_s = patience_s, 0.0
         self._abandoned = threading.Event()
         self.row_count = 0
         self.detail: str | None = None
+
+    def begin(self) -> None:
+        """Another attempt."""
+        self.row_count, self._waited_s = 0, 0.0
 
     def abandon(self) -> None:
         """Let the export end soon, without a file."""
@@ -45,10 +49,11 @@ class Course:
 
     def wait(self, lack: Callable[[], str | None]) -> None:
         """Wait until nothing lacks. Raises Abandoned, and ExportFailed when that takes too long."""
-        began_s = time.monotonic()
+        began_s, waited_s = time.monotonic(), self._waited_s
         while (lacking := lack()) is not None:
-            waited_s = time.monotonic() - began_s
-            if waited_s > self._patience_s:
+            now_s = time.monotonic() - began_s
+            self._waited_s = waited_s + now_s
+            if self._waited_s > self._patience_s:
                 raise ExportFailed(f"{lacking}: given up after {self._patience_s:g} s, ask again later")
-            self.pause(_LOOK_S, lacking if waited_s > _TELL_S else None)
+            self.pause(_LOOK_S, lacking if now_s > _TELL_S else None)
         self.detail = None

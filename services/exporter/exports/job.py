@@ -17,7 +17,7 @@ from services.exporter.settings import ExporterSettings
 from shared.contracts.export_request import ExportRequest
 from shared.contracts.progress import ExportedFile
 from shared.domain.times import SECOND_US
-from shared.runtime.address import Address
+from shared.runtime.address import Address, told
 from shared.runtime.clock import Clock
 from shared.runtime.crash_points import crash_point
 
@@ -50,16 +50,17 @@ class ExportJob:
             try:
                 return self._attempt()
             except _OUTAGES as fault:
-                log.warning("export %d is begun anew in %d s: %s", self._request.export_id, pause_s, fault)
-                self.course.pause(pause_s, f"begun anew after a fault: {fault}")
+                log.warning("export %d is begun anew in %d s: %s", self._request.export_id, pause_s, told(fault))
+                self.course.pause(pause_s, f"begun anew after a fault: {_plain(fault)}")
         try:
             return self._attempt()
         except _OUTAGES as fault:
-            raise ExportFailed(f"{fault}: given up after {len(_PAUSES_S) + 1} attempts") from fault
+            log.warning("export %d: %s", self._request.export_id, told(fault))
+            raise ExportFailed(f"{_plain(fault)}: given up after {len(_PAUSES_S) + 1} attempts") from fault
 
     def _attempt(self) -> Made:
         settings, course = self._settings, self.course
-        course.row_count = 0
+        course.begin()
         redis = Redis.from_url(
             settings.redis_url, socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S
         )
@@ -78,3 +79,12 @@ class ExportJob:
         expires_at = self._clock.now_us() + round(self._settings.export_retention_s * SECOND_US)
         name, size, sha256 = file.written
         return Made(rows, ExportedFile(name, size, sha256, as_of_us=as_of, expires_at_us=expires_at))
+
+
+def _plain(fault: Exception) -> str:
+    """For the one who asked; the log has the rest."""
+    if isinstance(fault, RedisError):
+        return "the membership store does not answer"
+    if isinstance(fault, KafkaException):
+        return "the log of changes does not answer"
+    return f"no file can be written ({getattr(fault, 'strerror', None) or told(fault)})"

@@ -6,7 +6,7 @@ import threading
 from services.exporter.exports.files import ExportFiles
 from services.exporter.settings import ExporterSettings
 from shared.domain.times import SECOND_US
-from shared.runtime.address import Address
+from shared.runtime.address import Address, told
 from shared.runtime.clock import Clock
 
 _EVERY_S = 600
@@ -28,6 +28,6 @@ class Removal:
                 if removed := self._files.remove_old(self._clock.now_us() / SECOND_US, self._retention_s):
                     log.info("%d export files removed", removed)
             except OSError as fault:
-                log.warning("old export files are not removed, trying again: %s", fault)
+                log.warning("old export files are not removed, trying again: %s", told(fault))
             if stop.wait(_EVERY_S):
                 return

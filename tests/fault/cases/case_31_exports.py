@@ -13,8 +13,8 @@ from tests.fault.supervised import SupervisedEvaluator
 from tests.fault.world import RATE, World
 from tests.support.evaluators import wait_for
 
-ASKED, ASKED_IN_BRIEF = 12, 6
-FAULTS, FAULTS_IN_BRIEF = 5, 2
+ASKED, ASKED_IN_BRIEF = 8, 6
+FAULTS, FAULTS_IN_BRIEF = 4, 2
 PATIENCE_S = 120
 SOON = {"SHOAL_EXPORTER_EXPORTS_AT_ONCE": "2", "SHOAL_EXPORTER_SESSION_TIMEOUT_S": "6"}
 

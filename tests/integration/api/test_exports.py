@@ -1,6 +1,7 @@
 """Export requests: stored, sent to the exporter, and followed through `progress`."""
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,16 +35,12 @@ def test_an_export_is_requested_once_and_follows_the_reports(servers: Servers, a
     request = decode_export_request(message.value() or b"")
     assert message.key() == str(export_id).encode()
     assert (request.export_id, request.segment_id, request.format) == (export_id, segment_id, "parquet")
-
-    def reported(status: str, error: str | None = None, **more: Any) -> Progress:
-        outbox_id = request.outbox_id
-        return Progress("export", export_id, outbox_id, status, error=error, **more)  # type: ignore[arg-type]
-
+    reported = partial(Progress, "export", export_id, request.outbox_id)
     one = f"{path}?export_id={export_id}"
     report(servers, reported("running", row_count=7), reported("running", row_count=3, detail="it waits"))
     running = await_export(api, one, "running", detail="it waits")
     assert running["row_count"] == 7, "another attempt begins anew, which is no step back"
-    report(servers, reported("failed", "not available"), reported("running"), reported("complete"))
+    report(servers, reported("failed", error="not available"), reported("running"), reported("complete"))
     assert await_export(api, one, "failed") == {
         "id": export_id,
         "export_id": export_id,

@@ -91,7 +91,11 @@ def test_a_place_that_takes_no_files_is_tried_again(
     folder.write_text("in the way")
     ask(stream, 5, 7)
     new_exporter()
-    wait_for(lambda: any("fault" in str(report.detail) for report in stream.reports()), 60, "the fault is told")
+    wait_for(
+        lambda: any("no file can be written" in str(report.detail) for report in stream.reports()),
+        60,
+        "the fault is told",
+    )
     folder.unlink()
     assert await_final(stream, [5])[5].status == "complete"
 
