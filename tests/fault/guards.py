@@ -26,8 +26,8 @@ EvaluatorApp.before_commit = before_commit
     ),
     Guard(
         "an event id counts once",
-        1,
-        "",
+        21,
+        "at once",
         """
 from services.evaluator import step
 step.is_repeat = lambda state, event: False

@@ -16,7 +16,7 @@ from tests.fault.wishes import rows, wrong_wishes
 from tests.fault.world import World
 from tests.support.evaluators import wait_for
 
-KILLS, KILLS_IN_BRIEF = 6, 2
+KILLS, KILLS_IN_BRIEF = 4, 2
 AWAY_S = 3.0
 """At most."""
 RATE = 300

@@ -20,7 +20,7 @@ from tests.fault.world import World
 from tests.support.evaluators import wait_for
 from tests.support.stream import TENANT
 
-ROUNDS, ROUNDS_IN_BRIEF = 6, 2
+ROUNDS, ROUNDS_IN_BRIEF = 4, 2
 SEGMENTS = 6
 COMPUTED_S = 90
 _WAITING_S = 4

@@ -23,8 +23,8 @@ from tests.support.evaluators import wait_for
 REFUSED_S = 5.0
 """So long an ingestion may take to be refused."""
 NOISE_S = 1.0
-CUT_S, CUT_IN_BRIEF_S = 30.0, 10.0
-MEMORY_MIB, DRIFT_MIB = 400, 60
+CUT_S, CUT_IN_BRIEF_S = 24.0, 12.0
+MEMORY_MIB, DRIFT_MIB = 200, 40
 """What the api may hold more in the cut than before; and in its second half more than in the first."""
 RATE = 300
 LEAD_S, WINDOW_S = 2, 8
