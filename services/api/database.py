@@ -22,6 +22,8 @@ from services.api.repository.webhooks import WebhookRepository
 _CONNECT_TIMEOUT_S = 2
 _STATEMENT_TIMEOUT_S = 5
 _POOL_TIMEOUT_S = 2
+_OUTAGES = ("08", "53", "57P")
+"""Classes of SQLSTATE: the connection broke, something is used up (connections, disk), the server starts or ends."""
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - it names the thing
@@ -62,7 +64,7 @@ class Database:
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """A connection inside a transaction: committed at the end, rolled back on an error.
 
-        Raises DatabaseUnavailable when PostgreSQL cannot be reached or went away.
+        Raises DatabaseUnavailable when PostgreSQL cannot be reached, is not ready yet, or went away.
         """
         try:
             async with self._engine.begin() as connection:
@@ -70,7 +72,7 @@ class Database:
         except (OSError, TimeoutError, PoolTimeoutError, InterfaceError, OperationalError) as error:
             raise DatabaseUnavailable(_reason(error)) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if error.connection_invalidated or _sqlstate(error).startswith(_OUTAGES):
                 raise DatabaseUnavailable(_reason(error)) from error
             raise
 
@@ -98,6 +100,10 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def _reason(error: Exception) -> str:

@@ -1,26 +1,7 @@
-"""What each guard is for: without it, the case named finds differences.
+"""What each guard is for: without it, the case named finds differences."""
 
-A guard is taken away by a patch that stands before the start of every service of the case.
-"""
-
-from collections.abc import Sequence
-from typing import NamedTuple
-
-from tests.fault.registry import Case
-
-
-class Guard(NamedTuple):
-    """One guard: its name, the case that needs it (and a part of its title), and the patch that takes it away."""
-
-    name: str
-    case: int
-    variant: str
-    patch: str
-
-    def needed_by(self, cases: Sequence[Case]) -> Case:
-        """The case that must find differences."""
-        return next(case for case in cases if case.number == self.case and self.variant in case.title)
-
+from tests.fault.guard import Guard
+from tests.fault.guards_of_api import GUARDS_OF_API
 
 GUARDS = [
     Guard(
@@ -45,8 +26,8 @@ EvaluatorApp.before_commit = before_commit
     ),
     Guard(
         "an event id counts once",
-        1,
-        "",
+        21,
+        "at once",
         """
 from services.evaluator import step
 step.is_repeat = lambda state, event: False
@@ -279,4 +260,5 @@ from services.exporter.exports import attempt
 attempt.memberships_at = lambda changes, as_of: {}
 """,
     ),
+    *GUARDS_OF_API,
 ]

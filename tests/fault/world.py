@@ -50,7 +50,7 @@ class World:
         brief: bool = False,
         patch: str = "",
     ) -> None:
-        """`brief`: a case may do less, to be quick. `patch`: before every service; takes a guard away."""
+        """`brief`: a case may do less, to be quick. `patch`: takes a guard away, see `Guard`."""
         self.servers, self.addresses, self.stream, self.seed, self.brief = servers, addresses, stream, seed, brief
         self.random = random.Random(seed)
         self.segments: Definitions = {}
@@ -128,9 +128,9 @@ class World:
         return any(process.name == "exporter" for process in self.processes)
 
     def _patched(self, entry: list[str]) -> list[str]:
-        if not self._patch:
-            return entry
         kind, what = entry
+        if not self._patch or ("services.api" in what) != ("services.api" in self._patch):
+            return entry
         start = what if kind == "-c" else f"import runpy; runpy.run_module({what!r}, run_name='__main__')"
         return ["-c", f"{self._patch}\n{start}"]
 
@@ -149,9 +149,9 @@ class World:
         self.loads.append(Load(self.tracker(), self.stream, self.random.randrange(1 << 30), rate, users))
         return self.loads[-1]
 
-    def tracker(self, api: ApiProcess | None = None) -> Tracker:
-        """Sends events that are checked as those of a load are."""
-        return Tracker(api or self.api, self.answers, self._seqs)
+    def tracker(self, url: str = "") -> Tracker:
+        """Sends events that are checked as those of a load are; `url`: of a proxy before the api."""
+        return Tracker(self.api, self.answers, self._seqs, url)
 
     # --- time ------------------------------------------------------------------------------------------------
 
