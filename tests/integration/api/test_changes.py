@@ -230,7 +230,7 @@ def test_what_is_kept_in_memory_is_what_is_in_the_files(
             looking.do(lambda end=start + count: looking.wiring.feed.wait(end - 1))  # type: ignore[misc]
             found = [each["position"] for page in pages(looking, 3) for each in page["results"]]
             assert found == list(range(1, start + count + 1))
-        for position in (0, 80, 118):
+        for position in (0, 80, 100, 118):
             page = looking.do(lambda position=position: looking.wiring.feed.page(position, 1))  # type: ignore[misc]
             assert [page.changes[0].position, page.through] == [position + 1] * 2
         last = [list(pages(each, 4)) for each in (looking, reading)]
