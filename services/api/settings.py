@@ -1,9 +1,14 @@
 """What the api needs to know before it starts."""
 
+import re
+
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.runtime.settings import CommonSettings, Port, RedisUrl, Seconds, Storage
+
+SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
+"""How tenants are called."""
 
 
 class ApiSettings(CommonSettings):
@@ -22,8 +27,12 @@ class ApiSettings(CommonSettings):
     """Where export files lie; only read."""
     bootstrap_key: str = Field(min_length=16, max_length=256, pattern=r"^sk_[\x21-\x7e]+$", repr=False)
     """The secret key (`sk_...`) of the bootstrap tenant."""
-    bootstrap_tenant: str = Field(default="demo", pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
+    bootstrap_tenant: str = Field(default="demo", pattern=SLUG.pattern)
     """The slug of the tenant that exists from the first start on."""
+    token_secret: str = Field(min_length=32, max_length=256, repr=False)
+    """Signs access and session tokens; the same for all api processes."""
+    token_secret_before: str | None = Field(default=None, min_length=32, max_length=256, repr=False)
+    """The secret until lately: what it signed is still believed. To be set for an hour when the other one is new."""
     audit_interval_s: float = Field(default=60.0, ge=0, le=86_400)
     """From one round of the audit to the next, in seconds; 0: there is no audit."""
     audit_users: int = Field(default=100, ge=1, le=1_000)

@@ -1,6 +1,7 @@
 """The tables of the api, as SQLAlchemy sees them; `migrations/` makes them."""
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     Boolean,
@@ -12,9 +13,11 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
+    Uuid,
     func,
     text,
 )
@@ -176,4 +179,62 @@ audit_mismatches = Table(
     Column("partition", Integer, nullable=False),
     Column("next_offset", BigInteger, nullable=False),
     Column("found_at", Instant, nullable=False, server_default=func.now()),
+)
+
+# Who may sign in: people of the tenant, called users in paths. The e-mail is stored in lower case.
+logins = Table(
+    "logins",
+    metadata,
+    _id(),
+    Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("email", Text, nullable=False, unique=True),
+    # Argon2, with salt and costs in the text
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    CheckConstraint("role in ('owner', 'admin', 'member', 'viewer')", name="role"),
+)
+
+# Attempts to sign in that were not successful, by the SHA-256 of the e-mail, whether there is such a login or not.
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("email_digest", LargeBinary, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("since", Instant, nullable=False, server_default=func.now(), index=True),
+)
+
+# Refresh tokens by SHA-256. All that came from one sign-in are a family; one that was used stays, to be recognised.
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("login_id", BigInteger, ForeignKey("logins.id"), nullable=False, index=True),
+    Column("family", Uuid, nullable=False, index=True),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
+# Keys by SHA-256. A revoked one keeps its row, so that it stays known who made it.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(),
+    Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    # of public keys
+    Column("allowed_origins", ARRAY(Text), nullable=False),
+    Column("require_signed_user_id", Boolean, nullable=False),
+    Column("hmac_secret", LargeBinary),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    # some minutes old
+    Column("last_used_at", Instant),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    CheckConstraint("type in ('secret', 'public')", name="type"),
 )

@@ -12,7 +12,7 @@ from services.api.applied_offsets import AppliedOffsets
 from services.api.audit.auditor import Auditor
 from services.api.audit.round import Round, Scope
 from services.api.audit.sampled_history import SampledHistory
-from services.api.auth import BootstrapKey
+from services.api.auth import Authenticator, BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
 from services.api.database import Database
 from services.api.history import History
@@ -23,9 +23,12 @@ from services.api.log_epoch import LogEpoch
 from services.api.member_pages import MemberPages
 from services.api.membership_reader import MembershipReader
 from services.api.outbox_relay import OutboxRelay
+from services.api.passwords import Passwords
 from services.api.progress_reader import ProgressReader
 from services.api.questions import Questions
 from services.api.settings import ApiSettings
+from services.api.sign_in import SignIn
+from services.api.tokens import Tokens
 from shared.contracts.topics import EVENTS_MAX_BYTES
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.kafka import new_producer
@@ -39,7 +42,6 @@ class Wiring:
 
     def __init__(self, settings: ApiSettings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.authenticator = BootstrapKey(settings.bootstrap_key)
         self.database = Database(settings.database_url)
         self.redis = Redis.from_url(
             settings.redis_url,
@@ -50,6 +52,12 @@ class Wiring:
         )
         self._calibrated = CalibratedClock(self.redis, SystemClock())
         self.clock: Clock = clock or self._calibrated
+        self.tokens = Tokens(
+            [secret for secret in (settings.token_secret, settings.token_secret_before) if secret], self.clock
+        )
+        self.passwords = Passwords()
+        self.sign_in = SignIn(self.database, self.passwords, self.tokens)
+        self.authenticator = Authenticator(BootstrapKey(settings.bootstrap_key), self.tokens, self.database, self.clock)
         self.writer = KafkaWriter(
             lambda: new_producer(
                 settings.kafka_bootstrap_servers, EVENTS_MAX_BYTES + _PRODUCER_HEADROOM_BYTES, DELIVERY_TIMEOUT_MS
@@ -74,7 +82,7 @@ class Wiring:
     async def start(self) -> None:
         """Connect, find or make the bootstrap tenant, and begin the background work. Raises DatabaseUnavailable."""
         slug = self.settings.bootstrap_tenant
-        async with self.database.begin() as work:
+        async with self.database.begin_for_all() as work:
             self.authenticator.belongs_to(await work.tenants.ensure(slug), slug)
         self.history.start()
         await self.writer.start()
@@ -105,7 +113,7 @@ class Wiring:
         return Auditor(self.database, rounds, settings.partitions, settings.audit_interval_s)
 
     async def _live_ids(self, tenant: int) -> frozenset[int]:
-        async with self.database.begin() as work:
+        async with self.database.begin(tenant) as work:
             return await work.segments.live_ids(tenant)
 
     def _segments_changed(self, tenant: int) -> None:

@@ -100,6 +100,18 @@ API_AUDIT_SECONDS = Histogram(
     "shoal_api_audit_seconds", "Time of a round that was done, waiting for the history included", registry=API
 )
 
+API_SIGN_INS = Counter(
+    "shoal_api_sign_ins_total",
+    "Attempts to sign in with a password, by outcome: done, refused, limited (too many with this e-mail)",
+    ["outcome"],
+    registry=API,
+)
+API_REFRESH_REUSES = Counter(
+    "shoal_api_refresh_reuses_total",
+    "Refresh tokens that came a second time, which ended their family: stolen, or an answer was lost",
+    registry=API,
+)
+
 API_HISTORY_QUESTIONS = Counter(
     "shoal_api_history_questions_total",
     "Questions to the history, by kind and outcome: answered, refused (too many, too slow), left (the client went away "

@@ -27,6 +27,7 @@ from tests.support.servers import Servers
 T = TypeVar("T")
 
 KEY = "sk_test_0123456789abcdef"
+TOKEN_SECRET = "token-secret-of-tests-0123456789abcdef"
 PARTITIONS = 3
 PATIENCE_S = 30.0
 
@@ -41,6 +42,7 @@ def api_settings(servers: Servers, database_url: str, **changes: Any) -> ApiSett
         "exports": NO_EXPORTS,
         "partitions": PARTITIONS,
         "bootstrap_key": KEY,
+        "token_secret": TOKEN_SECRET,
     }
     return ApiSettings.model_validate(values | changes)
 

@@ -13,6 +13,7 @@ from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
 from services.api.instants import text_of_us
 from services.api.member_pages import START, Member, Place
 from services.api.members import count_members
+from services.api.scopes import Scope, needs
 from services.api.use_cases.segments import find
 from services.api.wiring import WiringOf
 
@@ -31,6 +32,7 @@ class MembersCursor(msgspec.Struct, array_like=True, frozen=True):
 
 
 @router.get("/api/segments/{segment_id:id}/members/", response_model=schemas.MembersPage)
+@needs(Scope.READ)
 async def list_members(
     wiring: WiringOf,
     caller: CallerOf,
@@ -44,7 +46,7 @@ async def list_members(
     A page may be shorter than `limit`; the last one has no `next_cursor`. `count` is of now, for the whole segment.
     """
     place = START if cursor is None else _place(cursor, segment_id, wiring.settings.partitions)
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         await find(work, caller, segment_id)
     members: list[Member] = []
     following, count = None, 0

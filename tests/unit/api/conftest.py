@@ -23,6 +23,7 @@ def settings() -> ApiSettings:
         "history": "/none",
         "exports": "/none",
         "bootstrap_key": KEY,
+        "token_secret": "token-secret-of-unit-tests-0123456789",
     }
     return ApiSettings.model_validate(values)
 
