@@ -20,14 +20,15 @@ class Passwords:
     """Hashes and checks passwords beside the event loop."""
 
     def __init__(self) -> None:
-        self._hasher = PasswordHasher()
+        self.hasher = PasswordHasher()
+        """What a hash costs that is made from now on; those that are stored say their own."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._under_way = 0
         self._of_nobody: str | None = None
 
     async def hashed(self, password: str) -> str:
         """The hash to store, with its salt and costs in it. Raises Unavailable when too many ask at once."""
-        return await self._done(self._hasher.hash, password)
+        return await self._done(self.hasher.hash, password)
 
     async def fits(self, password: str, stored: str | None) -> bool:
         """Whether it is the password of the stored hash; None, that of nobody, fits none and takes as long.
@@ -51,6 +52,6 @@ class Passwords:
 
     def _fits(self, password: str, stored: str) -> bool:
         try:
-            return self._hasher.verify(stored, password)
+            return self.hasher.verify(stored, password)
         except VerificationError:
             return False

@@ -8,6 +8,7 @@ from socket import socket
 from typing import Any, Self, TypeVar
 
 import httpx
+from argon2 import PasswordHasher
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from services.api.app import create_app
@@ -65,12 +66,14 @@ class ServedApi:
     def __init__(self, wiring: Wiring, url: str, loop: asyncio.AbstractEventLoop) -> None:
         self.wiring, self.url, self._loop = wiring, url, loop
         self.client = httpx.Client(base_url=url, headers={"Authorization": f"ApiKey {KEY}"}, timeout=PATIENCE_S)
+        self.without_key = httpx.Client(base_url=url, timeout=PATIENCE_S)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
+        self.without_key.close()
 
     def segment(self, definition: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         """A new segment."""
@@ -138,6 +141,7 @@ class _Serving:
     async def _serve(self) -> None:
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self.wiring = Wiring(self._settings)
+        self.wiring.passwords.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # they are many
         server = Server(create_app(self._settings, self.wiring))
         serving = asyncio.create_task(server.serve_until(self._stop, self._listening))
         begun = asyncio.create_task(server.has_started.wait())
