@@ -25,6 +25,8 @@ test: env ## everything that CI runs
 	.venv/bin/ruff format --check $(checked)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive deploy services shared
+	$(python) -m deploy.audit
 	.venv/bin/pytest
 
 bench: env ## measure beside a ceiling and a peer in one run; prints tables, writes bench.json

@@ -61,7 +61,7 @@ def free_ports(count: int) -> list[int]:
     """Different ports that are free now, at random so that two test runs rarely meet."""
     found: set[int] = set()
     while len(found) < count:
-        port = random.randint(_FIRST_TEST_PORT, _LAST_TEST_PORT)  # noqa: S311 - no secret
+        port = random.randint(_FIRST_TEST_PORT, _LAST_TEST_PORT)  # noqa: S311 - no secret # nosec B311
         if is_free(port):
             found.add(port)
     return list(found)

@@ -49,7 +49,7 @@ def main(command: list[str]) -> None:
         # refused in narrow containers: then the program itself says which folder it cannot enter
         with contextlib.suppress(OSError):
             _keep_folder_access(libc)
-    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted # nosec B606
 
 
 if __name__ == "__main__":

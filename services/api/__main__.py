@@ -13,7 +13,9 @@ from services.api.database import Database, DatabaseUnavailable
 from services.api.migrate import OldSchema, check_schema, migrate
 from services.api.server import Server
 from services.api.settings import ApiSettings
+from services.api.wiring import Wiring
 from shared.contracts.topics import declare
+from shared.runtime.crash_points import arm
 from shared.runtime.health import listen
 from shared.runtime.kafka import ensure_topics
 from shared.runtime.logs import configure_logs
@@ -27,6 +29,7 @@ async def serve(stop: asyncio.Event) -> None:
     """The api's life."""
     settings = ApiSettings.load()
     configure_logs(settings.log_level)
+    arm(settings.crash_at)
     listening = listen(settings.host, settings.port)
     database = Database(settings.database_url)
     try:
@@ -35,7 +38,8 @@ async def serve(stop: asyncio.Event) -> None:
         await database.close()
     topics = declare(settings.partitions)
     await asyncio.to_thread(ensure_topics, settings.kafka_bootstrap_servers, topics, settings.replication_factor)
-    await Server(create_app(settings)).serve_until(stop, listening)
+    wiring = Wiring(settings)
+    await Server(create_app(settings, wiring), wiring.streams.end).serve_until(stop, listening)
 
 
 async def migrate_only(_: asyncio.Event) -> None:

@@ -15,8 +15,10 @@ from services.api.hot.lookups import Lookups
 from services.api.routes import (
     api_keys,
     audit,
+    changes,
     compute,
     docs,
+    downloads,
     explorer,
     exports,
     health,
@@ -26,6 +28,7 @@ from services.api.routes import (
     segments,
     sessions,
     tokens,
+    webhooks,
 )
 from services.api.scopes import Scope
 from services.api.settings import ApiSettings
@@ -37,12 +40,15 @@ _ROUTERS = (
     compute.router,
     members.router,
     exports.router,
+    changes.router,
+    downloads.router,
     explorer.router,
     audit.router,
     tokens.router,
     sessions.router,
     api_keys.router,
     logins.router,
+    webhooks.router,
     docs.router,
     health.router,
 )

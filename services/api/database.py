@@ -18,12 +18,16 @@ from services.api.repository.progress import ProgressRepository
 from services.api.repository.references import ReferenceRepository
 from services.api.repository.segments import SegmentRepository
 from services.api.repository.tenants import TenantRepository
+from services.api.repository.webhook_deliveries import DeliveryRepository
+from services.api.repository.webhooks import WebhookRepository
 
 _CONNECT_TIMEOUT_S = 2
 _STATEMENT_TIMEOUT_S = 5
 _POOL_TIMEOUT_S = 2
 _AS_TENANT = text("select set_config('role', 'shoal_tenant', true), set_config('shoal.tenant', :tenant, true)")
 """For the rest of the transaction: the role owns no table, and policies show it the rows of this tenant only."""
+_OUTAGES = ("08", "53", "57P")
+"""Classes of SQLSTATE: the connection broke, something is used up (connections, disk), the server starts or ends."""
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - it names the thing
@@ -43,6 +47,8 @@ class UnitOfWork:
     audits: AuditRepository
     logins: LoginRepository
     api_keys: ApiKeyRepository
+    webhooks: WebhookRepository
+    deliveries: DeliveryRepository
 
 
 class Database:
@@ -64,7 +70,7 @@ class Database:
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """A connection inside a transaction: committed at the end, rolled back on an error.
 
-        Raises DatabaseUnavailable when PostgreSQL cannot be reached or went away.
+        Raises DatabaseUnavailable when PostgreSQL cannot be reached, is not ready yet, or went away.
         """
         try:
             async with self._engine.begin() as connection:
@@ -72,7 +78,7 @@ class Database:
         except (OSError, TimeoutError, PoolTimeoutError, InterfaceError, OperationalError) as error:
             raise DatabaseUnavailable(_reason(error)) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if error.connection_invalidated or _sqlstate(error).startswith(_OUTAGES):
                 raise DatabaseUnavailable(_reason(error)) from error
             raise
 
@@ -110,7 +116,13 @@ def _repositories(connection: AsyncConnection) -> UnitOfWork:
         AuditRepository(connection),
         LoginRepository(connection),
         ApiKeyRepository(connection),
+        WebhookRepository(connection),
+        DeliveryRepository(connection),
     )
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def _reason(error: Exception) -> str:

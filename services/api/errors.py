@@ -68,6 +68,13 @@ class Conflict(ApiError):  # noqa: N818
         super().__init__(409, {"detail": detail})
 
 
+class Gone(ApiError):  # noqa: N818
+    """410: it was here, and will not come back."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(410, {"detail": detail})
+
+
 class TooLarge(ApiError):  # noqa: N818
     """413: the body passes the limit."""
 

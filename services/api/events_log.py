@@ -23,17 +23,20 @@ _log = logging.getLogger(__name__)
 
 
 class LogState(NamedTuple):
-    """The topic `events` at one instant: its id, and its end by partition."""
+    """A topic at one instant: its id, and its end by partition."""
 
     epoch: str
     end_offsets: Mapping[int, int]
 
 
 class EventsLog:
-    """Asks Kafka about `events`; from any thread, connected at the first question. Blocks for some seconds at most."""
+    """Asks Kafka about `events`, or a topic with as many partitions; from any thread, connected at the first question.
 
-    def __init__(self, bootstrap_servers: str, partitions: int) -> None:
-        self._bootstrap_servers, self._partitions = bootstrap_servers, partitions
+    Blocks for some seconds at most.
+    """
+
+    def __init__(self, bootstrap_servers: str, partitions: int, topic: str = EVENTS) -> None:
+        self._bootstrap_servers, self._partitions, self._topic = bootstrap_servers, partitions, topic
         self._lock = threading.Lock()
         self._admin: AdminClient | None = None
 
@@ -41,7 +44,7 @@ class EventsLog:
         """The log now; None if Kafka does not answer in time."""
         return self._asked(
             lambda admin: LogState(
-                topic_id(admin, EVENTS, _TIMEOUT_S), end_offsets(admin, EVENTS, self._partitions, _TIMEOUT_S)
+                topic_id(admin, self._topic, _TIMEOUT_S), end_offsets(admin, self._topic, self._partitions, _TIMEOUT_S)
             )
         )
 
@@ -57,7 +60,7 @@ class EventsLog:
         if not behind:
             return known_until_us(snapshot, [], {}, now_us)
         after_ms = {p: snapshot.received_us.get(p, -1) // _MS + 1 for p in behind}
-        following = self._asked(lambda admin: first_since(admin, EVENTS, after_ms, _TIMEOUT_S))
+        following = self._asked(lambda admin: first_since(admin, self._topic, after_ms, _TIMEOUT_S))
         return None if following is None else known_until_us(snapshot, behind, following, now_us)
 
     def _asked(self, ask: Callable[[AdminClient], _Answer]) -> _Answer | None:
@@ -67,7 +70,7 @@ class EventsLog:
                 return ask(self._connected())
             except KafkaException as error:
                 if time.monotonic() > deadline_s:
-                    _log.warning("Kafka does not tell how far the log of events goes: %s", error)
+                    _log.warning("Kafka does not tell how far the topic %s goes: %s", self._topic, error)
                     return None
             time.sleep(_PAUSE_S)  # a partition may be on its way to another leader
 

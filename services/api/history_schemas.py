@@ -1,6 +1,6 @@
 """The bodies of what is answered from the event history."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -79,3 +79,41 @@ class PastEvents(BaseModel):
 
     count: int
     results: list[PastEvent]
+
+
+class SegmentChange(BaseModel):
+    """A user entered or exited a segment, by this version of it. `id` is that of the change wherever it is told."""
+
+    position: int = Field(description="its place among all changes; a cursor")
+    id: str
+    user_id: str
+    change: Literal["entered", "exited"]
+    at: str
+    reason: Literal["event", "time", "computed", "deactivated", "deleted"]
+    version: int
+
+
+class ChangeList(BaseModel):
+    """Changes of a segment in order. `next_after`: the cursor to go on with, at the end too."""
+
+    results: list[SegmentChange]
+    next_after: str
+    has_more: bool
+
+
+class UserChange(BaseModel):
+    """A user entered or exited a segment, whose name is null when it was deleted."""
+
+    segment_id: int
+    segment_name: str | None
+    change: Literal["entered", "exited"]
+    at: str
+    reason: Literal["event", "time", "computed", "deactivated", "deleted"]
+    version: int
+
+
+class UserHistory(BaseModel):
+    """The changes of a user, the newest first; `count`: how many there are in all."""
+
+    count: int
+    results: list[UserChange]

@@ -1,12 +1,13 @@
 """Instants as the public API writes them: UTC, `Z`, and 0 or 6 fraction digits."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from services.api.errors import Invalid
 from shared.domain.times import parse_time
 
 MICROSECONDS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @lru_cache(maxsize=1024)
@@ -28,6 +29,11 @@ def given_time(field: str, text: str) -> int:
             {field: ["must be a time, not before 1970: YYYY-MM-DD, then optionally THH:MM[:SS[.f]] and Z or +HH:MM"]}
         )
     return instant_us
+
+
+def us_of(instant: datetime) -> int:
+    """A moment with a zone in microseconds since 1970."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def text_of(instant: datetime | None) -> str | None:

@@ -59,7 +59,8 @@ def document(app: FastAPI, routes: Iterable[APIRoute]) -> dict[str, Any]:
     for path, item in made["paths"].items():
         for method, operation in item.items():
             # the others take both: hot paths, and whatever members may
-            operation["security"] = _CREDENTIALS.get(scopes.get((path, method.upper()), Scope.READ), [_KEY, _TOKEN])
+            scope = scopes.get((path, method.upper()), Scope.READ)
+            operation.setdefault("security", _CREDENTIALS.get(scope, [_KEY, _TOKEN]))
             # FastAPI describes its own 422 everywhere; here validation answers 400
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _ERROR

@@ -9,6 +9,7 @@ import msgspec
 from services.api.database import Database, DatabaseUnavailable
 from services.api.kafka_writer import KafkaWriter, NotStored, Record
 from services.api.repository.outbox import OutboxRow
+from services.api.waiting import woken
 from shared.contracts.command import Command, command_key, encode_command
 from shared.contracts.export_request import ExportRequest, encode_export_request, export_request_key
 from shared.contracts.topics import COMMANDS, EXPORT_REQUESTS
@@ -61,7 +62,7 @@ class OutboxRelay:
                 continue
             self.fault, backoff_s = None, _FIRST_BACKOFF_S
             if idle:
-                await self._wait()
+                await woken(self._wake, _POLL_S)
 
     async def _repeat_wishes(self, after: int) -> int | None:
         """Send one batch of last wishes with ids above `after`; the highest of them, or None when none is left."""
@@ -93,13 +94,6 @@ class OutboxRelay:
         key, value = command_key(command.segment_id), encode_command(command)
         # every owner of a partition reads all segments: one copy each
         return [Record(COMMANDS, key, value, partition) for partition in range(self._partitions)]
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(_POLL_S):
-                await self._wake.wait()
-        except TimeoutError:
-            return
 
 
 def _slices(records: Sequence[Record]) -> Iterator[list[Record]]:

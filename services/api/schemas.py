@@ -211,30 +211,41 @@ class Export(BaseModel):
     status: Literal["pending", "running", "complete", "failed"]
     format: Format
     row_count: int | None
+    """Of a running one: so far."""
     download_url: str | None
+    """Fetches the file without a key until `expires_at`; each answer has a new one."""
     expires_at: str | None
+    as_of: str | None
+    """The instant whose members the file has."""
+    size: int | None
+    """Bytes of the file."""
+    sha256: str | None
     error: str | None
+    detail: str | None
+    """What a running one waits for."""
 
 
-class _Page(BaseModel):
+class Page(BaseModel):
+    """What all pages of a list have."""
+
     count: int
     next: str | None
     previous: str | None
 
 
-class SegmentPage(_Page):
+class SegmentPage(Page):
     """A page of segments."""
 
     results: list[Segment]
 
 
-class VersionPage(_Page):
+class VersionPage(Page):
     """A page of versions, newest first."""
 
     results: list[Version]
 
 
-class ExportPage(_Page):
+class ExportPage(Page):
     """A page of exports, newest first."""
 
     results: list[Export]

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from socket import socket
 
 import uvicorn
@@ -16,7 +16,8 @@ _CLOSE_AFTER_S = 6
 class Server(uvicorn.Server):
     """Serves until told to stop; requests under way are answered first."""
 
-    def __init__(self, app: Dispatcher) -> None:
+    def __init__(self, app: Dispatcher, end_streams: Callable[[], None]) -> None:
+        """`end_streams` lets answers end that would go on for ever."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -30,12 +31,18 @@ class Server(uvicorn.Server):
             )
         )
         self.has_started = asyncio.Event()
+        self._end_streams = end_streams
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """uvicorn's, and the event set when it was successful."""
         await super().startup(sockets)
         if self.started:
             self.has_started.set()
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """uvicorn's, which waits for the answers under way."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
     async def serve_until(self, stop: asyncio.Event, listening: socket) -> None:
         """Serve on the socket until the event is set. uvicorn ends with SystemExit if the lifespan cannot start."""

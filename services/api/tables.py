@@ -17,7 +17,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    Uuid,
     func,
     text,
 )
@@ -35,14 +34,15 @@ metadata = MetaData(
 Instant = DateTime(timezone=True)
 
 
-def _id() -> Column[int]:
+def id_column() -> Column[int]:
+    """A key that PostgreSQL counts up."""
     return Column("id", BigInteger, Identity(always=True), primary_key=True)
 
 
 tenants = Table(
     "tenants",
     metadata,
-    _id(),
+    id_column(),
     Column("slug", Text, nullable=False, unique=True),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
 )
@@ -51,7 +51,7 @@ tenants = Table(
 segments = Table(
     "segments",
     metadata,
-    _id(),
+    id_column(),
     Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
@@ -109,12 +109,23 @@ segment_references = Table(
 exports = Table(
     "exports",
     metadata,
-    _id(),
+    id_column(),
     Column("segment_id", BigInteger, ForeignKey("segments.id"), nullable=False, index=True),
     Column("format", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="pending"),
     Column("row_count", BigInteger),
     Column("error", Text),
+    # what a running export waits for
+    Column("detail", Text),
+    # of a complete export: its file in the place for exports, the instant of its members, when it may be removed
+    # (microseconds since 1970)
+    Column("file_name", Text),
+    Column("size", BigInteger),
+    Column("sha256", Text),
+    Column("as_of_us", BigInteger),
+    Column("expires_at_us", BigInteger),
+    # signs the links to the file; nobody but this database has it
+    Column("link_secret", LargeBinary),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     Column("finished_at", Instant),
     CheckConstraint("format in ('parquet', 'csv', 'jsonl')", name="format"),
@@ -125,7 +136,7 @@ exports = Table(
 outbox = Table(
     "outbox",
     metadata,
-    _id(),
+    id_column(),
     Column("topic", Text, nullable=False),
     Column("key", BigInteger, nullable=False),
     Column("message", JSON, nullable=False),
@@ -166,7 +177,7 @@ audits = Table(
 audit_mismatches = Table(
     "audit_mismatches",
     metadata,
-    _id(),
+    id_column(),
     Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
     Column("user_id", Text, nullable=False),
     Column("segment_id", BigInteger, ForeignKey("segments.id"), nullable=False),
@@ -181,60 +192,52 @@ audit_mismatches = Table(
     Column("found_at", Instant, nullable=False, server_default=func.now()),
 )
 
-# Who may sign in: people of the tenant, called users in paths. The e-mail is stored in lower case.
-logins = Table(
-    "logins",
+# Who is told over HTTP. The secret is kept as it is: signatures are made with it.
+webhooks = Table(
+    "webhooks",
     metadata,
-    _id(),
+    id_column(),
     Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
-    Column("email", Text, nullable=False, unique=True),
-    # Argon2, with salt and costs in the text
-    Column("password_hash", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("is_active", Boolean, nullable=False, server_default=text("true")),
-    Column("created_by", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    # why we have set it inactive; null when its tenant has, or when it is active
+    Column("disabled_reason", Text),
+    Column("events", ARRAY(Text), nullable=False),
+    # null: of all segments
+    Column("segment_ids", ARRAY(BigInteger)),
+    # changes of the feed up to here are stored as deliveries; null when it does not want them
+    Column("position", BigInteger),
+    Column("last_delivered_at", Instant),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
-    CheckConstraint("role in ('owner', 'admin', 'member', 'viewer')", name="role"),
+    Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    # since then nobody sees it, and its deliveries are removed some at a time
+    Column("deleted_at", Instant),
 )
 
-# Attempts to sign in that were not successful, by the SHA-256 of the e-mail, whether there is such a login or not.
-sign_in_attempts = Table(
-    "sign_in_attempts",
+# One message for one webhook, and what came of it. A pending one has an instant of its next attempt; while an attempt
+# is made, that is when the attempt counts as lost.
+webhook_deliveries = Table(
+    "webhook_deliveries",
     metadata,
-    Column("email_digest", LargeBinary, primary_key=True),
-    Column("attempts", Integer, nullable=False),
-    Column("since", Instant, nullable=False, server_default=func.now(), index=True),
-)
-
-# Refresh tokens by SHA-256. All that came from one sign-in are a family; one that was used stays, to be recognised.
-refresh_tokens = Table(
-    "refresh_tokens",
-    metadata,
-    Column("digest", LargeBinary, primary_key=True),
-    Column("login_id", BigInteger, ForeignKey("logins.id"), nullable=False, index=True),
-    Column("family", Uuid, nullable=False, index=True),
-    Column("expires_at", Instant, nullable=False),
-    Column("used_at", Instant),
-)
-
-# Keys by SHA-256. A revoked one keeps its row, so that it stays known who made it.
-api_keys = Table(
-    "api_keys",
-    metadata,
-    _id(),
-    Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
-    Column("digest", LargeBinary, nullable=False, unique=True),
-    Column("type", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    # of public keys
-    Column("allowed_origins", ARRAY(Text), nullable=False),
-    Column("require_signed_user_id", Boolean, nullable=False),
-    Column("hmac_secret", LargeBinary),
-    Column("created_by", Text, nullable=False),
+    id_column(),
+    Column("webhook_id", BigInteger, ForeignKey("webhooks.id"), nullable=False),
+    # what the receiver knows it by, the same at every attempt
+    Column("message_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    # text, not json: the bytes are signed; empty when it has come to its end
+    Column("body", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", Instant, server_default=func.now()),
+    Column("first_attempt_at", Instant),
+    Column("last_status", Integer),
+    Column("last_error", Text),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
-    # some minutes old
-    Column("last_used_at", Instant),
-    Column("expires_at", Instant),
-    Column("revoked_at", Instant),
-    CheckConstraint("type in ('secret', 'public')", name="type"),
+    Column("finished_at", Instant),
+    CheckConstraint("status in ('pending', 'delivered', 'failed')", name="status"),
+    Index("webhook_deliveries_webhook_id_id_index", "webhook_id", "id"),
+    Index("webhook_deliveries_pending_index", "webhook_id", "id", postgresql_where=text("status = 'pending'")),
+    Index("webhook_deliveries_finished_at_index", "finished_at"),
 )

@@ -1,6 +1,7 @@
 """Everything the api is made of, put together once; making it connects to nothing, `start` does."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,6 +15,9 @@ from services.api.audit.round import Round, Scope
 from services.api.audit.sampled_history import SampledHistory
 from services.api.auth import Authenticator, BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
+from services.api.change_feed import ChangeFeed
+from services.api.change_streams import ChangeStreams
+from services.api.changes_known import ChangesKnown
 from services.api.database import Database
 from services.api.history import History
 from services.api.kafka_writer import DELIVERY_TIMEOUT_MS, KafkaWriter
@@ -21,6 +25,7 @@ from services.api.leadership import Leadership
 from services.api.live_segments import LiveSegments
 from services.api.log_epoch import LogEpoch
 from services.api.member_pages import MemberPages
+from services.api.members import count_members
 from services.api.membership_reader import MembershipReader
 from services.api.outbox_relay import OutboxRelay
 from services.api.passwords import Passwords
@@ -29,6 +34,11 @@ from services.api.questions import Questions
 from services.api.settings import ApiSettings
 from services.api.sign_in import SignIn
 from services.api.tokens import Tokens
+from services.api.webhooks.changes import WebhookChanges
+from services.api.webhooks.client import WebhookClient
+from services.api.webhooks.destinations import Destinations
+from services.api.webhooks.sender import WebhookSender
+from services.api.webhooks.upkeep import WebhookUpkeep
 from shared.contracts.topics import EVENTS_MAX_BYTES
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.kafka import new_producer
@@ -69,13 +79,20 @@ class Wiring:
         self.applied = AppliedOffsets(self.redis)
         self.log_epoch = LogEpoch(settings.kafka_bootstrap_servers)
         self.history = History(settings, self.clock)
+        self.feed = ChangeFeed(self.history)
+        self.streams = ChangeStreams(self.feed, settings.feed_streams, settings.feed_heartbeat_s)
+        self.changes_known = ChangesKnown(
+            self.redis, self.history, settings.kafka_bootstrap_servers, settings.partitions
+        )
         self.questions = Questions(settings.redis_url, settings.partitions)
         self.relay = OutboxRelay(self.database, self.writer, settings.partitions)
         self.progress = ProgressReader(
             self.database, settings.kafka_bootstrap_servers, settings.partitions, self._segments_changed
         )
+        self.destinations = Destinations(settings.webhook_allowed_networks)
+        self.webhook_client = WebhookClient(self.destinations, self.clock, settings.webhook_timeout_s)
         audits = (self._auditor().run,) if settings.audit_interval_s else ()
-        jobs = (self.relay.run, self.progress.run, *audits)
+        jobs = (self.relay.run, self.progress.run, *self._webhook_jobs(), *audits)
         self.leadership = Leadership(settings.database_url, self.relay.wake, jobs)
         self._background: list[asyncio.Task[None]] = []
 
@@ -96,6 +113,7 @@ class Wiring:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.feed.close()
         await self.history.stop()
         await self.writer.stop()
         await self.redis.aclose()
@@ -105,6 +123,22 @@ class Wiring:
     def wake_relay(self) -> None:
         """Rows may wait in the outbox; heard when this process relays it."""
         self.relay.wake()
+
+    def _webhook_jobs(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        settings = self.settings
+        sender = WebhookSender(
+            self.database,
+            self.webhook_client,
+            self._count_members,
+            settings.webhook_retry_delays_s,
+            settings.webhook_timeout_s,
+        )
+        changes = WebhookChanges(self.database, self.feed, sender.wake)
+        return sender.run, changes.run, WebhookUpkeep(self.database, settings.webhook_kept_days).run
+
+    async def _count_members(self, tenant: int, segment_id: int) -> int | None:
+        counts = await count_members(self.redis, self.settings.partitions, tenant, [segment_id])
+        return counts[segment_id]
 
     def _auditor(self) -> Auditor:
         settings = self.settings

@@ -37,18 +37,16 @@ NOTHING_YET = 0
 
 # Takes the partition for an epoch. ARGV: epoch; epoch and number of the last script known to be in the data; how:
 # 'check' what is there, take it for 'lost', or for lost whatever epoch it has ('force'). Answers 'fenced', 'lost'
-# (then the mark is set, and what was announced is withdrawn, in the same step: scripts are numbered anew) or 'ok'; and
-# the head. KEYS: head, rebuilding, published.
+# (then the mark is set, in the same step) or 'ok'; and the head. Scripts are numbered anew from here, so what was
+# announced holds for none of the new ones. KEYS: head, rebuilding, published.
 TAKE = """
 local head = redis.call('GET', KEYS[1])
 local epoch, n = string.match(head or '', '^(%d+) (%d+)$')
 epoch, n = tonumber(epoch or -1), tonumber(n or -1)
 if epoch > tonumber(ARGV[1]) and ARGV[4] ~= 'force' then return {'fenced', head} end
 local old = epoch < tonumber(ARGV[2]) or (epoch == tonumber(ARGV[2]) and n < tonumber(ARGV[3]))
-if old or ARGV[4] ~= 'check' then
-  redis.call('SET', KEYS[2], '1')
-  redis.call('DEL', KEYS[3])
-end
+if old or ARGV[4] ~= 'check' then redis.call('SET', KEYS[2], '1') end
+redis.call('DEL', KEYS[3])
 redis.call('SET', KEYS[1], ARGV[1] .. ' 0')
 return {redis.call('EXISTS', KEYS[2]) == 1 and 'lost' or 'ok', head or ''}
 """
@@ -95,7 +93,8 @@ class MembershipWriter:
         """
         record = self._table.record
         args = [record.epoch, record.redis_epoch, record.redis_n, how]
-        answer, head = await self._persist(lambda: self._take(keys=[self._keys[i] for i in (0, 3, 4)], args=args))
+        head_key, _, _, *others = self._keys
+        answer, head = await self._persist(lambda: self._take(keys=[head_key, *others], args=args))
         if answer == b"fenced":
             raise self._fenced(head)
         self._n, self._published = 0, ""

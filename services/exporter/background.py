@@ -1,18 +1,45 @@
-"""Loops that block, each in a thread of its own beside the event loop."""
+"""Work that blocks, in threads beside the event loop; they do not hold up the end of the process."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 _ENDING_S = 20
+
+T = TypeVar("T")
 
 Work = Callable[[threading.Event], None]
 """Returns soon after the event is set."""
 
 
+def in_thread(name: str, work: Callable[[], T]) -> "asyncio.Future[T]":
+    """The result of some work, or what it raises, which a thread of its own begins now."""
+    loop = asyncio.get_running_loop()
+    end: asyncio.Future[T] = loop.create_future()
+
+    def tell(set_end: Callable[[], None]) -> None:
+        if not end.done():  # nobody waits for it any more
+            set_end()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as fault:  # noqa: BLE001 - it is raised in the event loop
+            set_end = partial(end.set_exception, fault)
+        else:
+            set_end = partial(end.set_result, result)
+        with contextlib.suppress(RuntimeError):  # the event loop may be gone
+            loop.call_soon_threadsafe(tell, set_end)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return end
+
+
 class Background:
-    """Threads that live until `stop`; they do not hold up the end of the process."""
+    """Loops that live until `stop`."""
 
     def __init__(self, on_fault: Callable[[], None]) -> None:
         """`on_fault` is called in the event loop when a loop ends by an exception, which `stop` raises then."""
@@ -22,27 +49,13 @@ class Background:
 
     def start(self, name: str, work: Work) -> None:
         """Let it run from now on."""
-        loop = asyncio.get_running_loop()
-        end: asyncio.Future[None] = loop.create_future()
+        end = in_thread(name, lambda: work(self._stopped))
+        end.add_done_callback(self._ended)
         self._ends.append(end)
 
-        def ended(fault: BaseException | None) -> None:
-            if fault is None:
-                end.set_result(None)
-            else:
-                end.set_exception(fault)
-                self._on_fault()
-
-        def run() -> None:
-            fault: BaseException | None = None
-            try:
-                work(self._stopped)
-            except BaseException as raised:  # noqa: BLE001 - it is raised in the event loop
-                fault = raised
-            with contextlib.suppress(RuntimeError):  # the event loop may be gone
-                loop.call_soon_threadsafe(ended, fault)
-
-        threading.Thread(target=run, name=name, daemon=True).start()
+    def _ended(self, end: "asyncio.Future[None]") -> None:
+        if end.exception() is not None:
+            self._on_fault()
 
     async def stop(self) -> None:
         """Tell all to end and wait for it, at most 20 s. Raises what a loop raised."""

@@ -1,27 +1,30 @@
 """What was read of one partition and is not history yet."""
 
+from collections.abc import Callable
+from typing import Generic
+
 from confluent_kafka import Message
 
-from shared.contracts.event import decode_event, to_event
-from shared.contracts.keys import checked_key
-from shared.domain.errors import InvalidEvent
-from shared.history.rows import Row, row_of
+from shared.history.private_index import MarkT, RowT
 from shared.history.table import Position
 from shared.history.taking import Taken
 from shared.history.writer import Stretch
 
 
-class Reading:
+class Reading(Generic[RowT, MarkT]):
     """The rows of a partition from its place in the table on."""
 
-    def __init__(self, partition: int, partitions: int, taken: Taken, first: int) -> None:
-        """`first`: the first offset to read; above the table's number where the log lacks what is between."""
-        self._partition, self._partitions, self._index = partition, partitions, taken.marks
-        self._archived = taken.position or Position(first, -1)
+    def __init__(self, row_of: Callable[[Message], RowT | None], taken: Taken[RowT, MarkT], first: int) -> None:
+        """`first`: the first offset to read; above the table's number where the log lacks what is between.
+
+        row_of: the row that a message of the partition makes; None: it is passed over.
+        """
+        self._row_of, self._index = row_of, taken.marks
+        self._archived = taken.position or Position(0, -1)
         self.next_offset = first
         self._received_at = self._archived.received_at
         self._first = first
-        self._rows: list[Row] = []
+        self._rows: list[RowT] = []
         self.size = 0
 
     @property
@@ -39,10 +42,7 @@ class Reading:
         self._index.close()
 
     def take(self, message: Message) -> None:
-        """Take in the next message, or the end of the partition.
-
-        A message that the evaluator puts aside as a dead letter is passed over.
-        """
+        """Take in the next message, or the end of the partition."""
         offset = message.offset() or 0
         if message.error() is not None:
             # the end: what lies before it is transaction markers
@@ -51,21 +51,18 @@ class Reading:
         if offset < self.next_offset:
             return
         self.next_offset = offset + 1
-        self._received_at = received_at = message.timestamp()[1] * 1000
-        value = message.value() or b""
-        try:
-            event = decode_event(value)
-            known = to_event(event, received_at, offset)
-            checked_key(message.key(), event.tenant, event.user_id, self._partition, self._partitions)
-        except InvalidEvent:
-            return
-        self._rows.append(row_of(event.tenant, known, self._partition))
-        self.size += len(value)
+        self._received_at = message.timestamp()[1] * 1000
+        row = self._row_of(message)
+        if row is not None:
+            self._rows.append(row)
+            self.size += len(message.value() or b"")
 
-    def stretch(self) -> Stretch:
+    def stretch(self) -> Stretch[RowT, MarkT]:
         """All that waits, to be archived; then `keep` or `undo`."""
         end = Position(self.next_offset, self._received_at)
-        return Stretch(self._archived.next_offset, end, self._rows, self._index.mark(self._rows))
+        start = self._archived.next_offset
+        lost_to = self._first if self._first > start else 0
+        return Stretch(start, end, self._rows, self._index.mark(self._rows), lost_to)
 
     def keep(self) -> None:
         """All that waited is history."""

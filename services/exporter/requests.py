@@ -1,7 +1,7 @@
-"""The answer to a message of `export-requests`: a value for a value, no I/O."""
+"""Messages of `export-requests` and the answers to them: values for values, no I/O."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -9,8 +9,6 @@ from shared.contracts.dead_letter import dead_letter_headers
 from shared.contracts.export_request import SCHEMA_VERSION, ExportRequest, decode_export_request
 from shared.contracts.progress import Progress, encode_progress, progress_key
 from shared.contracts.topics import DEAD_LETTERS, PROGRESS
-
-NOT_AVAILABLE = "exports are not available yet"
 
 
 class Record(Protocol):
@@ -39,27 +37,30 @@ class Outgoing(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-def answer(record: Record) -> Outgoing:
-    """A report on `progress` for a request, a dead letter for what is none."""
-    try:
-        request = _request(record.value)
-    except ValueError as fault:
-        headers = dead_letter_headers(record.topic, record.partition, record.offset, str(fault), record.headers)
-        return Outgoing(DEAD_LETTERS, record.key, record.value, headers)
-    report = Progress(
-        kind="export", id=request.export_id, outbox_id=request.outbox_id, status="failed", error=NOT_AVAILABLE
-    )
-    return Outgoing(PROGRESS, progress_key(report), encode_progress(report), [])
+class NoRequest(Exception):  # noqa: N818 - it names the thing
+    """Dead-letter: the message is no request. The text says why."""
 
 
-def _request(value: bytes | None) -> ExportRequest:
-    """The request. Raises ValueError saying why there is none."""
-    if value is None:
-        raise ValueError("not an export request: no value")
+def read_request(record: Record) -> ExportRequest:
+    """The request of a message. Raises NoRequest."""
+    if record.value is None:
+        raise NoRequest("not an export request: no value")
     try:
-        request = decode_export_request(value)
+        request = decode_export_request(record.value)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as fault:
-        raise ValueError(f"not an export request: {fault}") from fault
+        raise NoRequest(f"not an export request: {fault}") from fault
     if request.schema_version > SCHEMA_VERSION:
-        raise ValueError(f"schema_version {request.schema_version} is newer than {SCHEMA_VERSION}, which we read")
+        raise NoRequest(f"schema_version {request.schema_version} is newer than {SCHEMA_VERSION}, which we read")
     return request
+
+
+def dead_letter(record: Record, reason: NoRequest) -> Outgoing:
+    """The message as it was, with the reason."""
+    headers = dead_letter_headers(record.topic, record.partition, record.offset, str(reason), record.headers)
+    return Outgoing(DEAD_LETTERS, record.key, record.value, headers)
+
+
+def report(request: ExportRequest, status: str, **more: Any) -> Outgoing:
+    """What there is to tell of an export: fields of `Progress`."""
+    progress = Progress("export", request.export_id, request.outbox_id, status, **more)  # type: ignore[arg-type]
+    return Outgoing(PROGRESS, progress_key(progress), encode_progress(progress), [])

@@ -1,6 +1,7 @@
 """Progress reports (topic `progress`, key = segment or export id): what evaluator and exporter tell the api.
 
-The api applies a report once per (`kind`, `id`, `outbox_id`, `partition`, `status`); repeats are normal.
+The api applies a report once per (`kind`, `id`, `outbox_id`, `partition`, `status`); repeats are normal. Only that an
+export is `running` is reported again and again, and applied each time.
 """
 
 from typing import Literal
@@ -13,13 +14,28 @@ NO_PARTITION = -1
 """`partition` of a report that is about a whole request, not about one partition."""
 
 
+class ExportedFile(msgspec.Struct, frozen=True):
+    """The file of a complete export.
+
+    `name` is its path in the place for exports, `size` its bytes, `sha256` in hexadecimal. It holds the members at
+    `as_of_us`, and may be removed from `expires_at_us` on: both microseconds since 1970.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    as_of_us: int
+    expires_at_us: int
+
+
 class Progress(msgspec.Struct, frozen=True):
     """One report.
 
     Of a compute (`kind` segment): `ready` = the computing version has all it needs in this partition, and
     `cutover` is the first offset it counts; `switched` = every user of the partition now has the answer of the
     wish numbered `outbox_id`; `failed` with `error`.
-    Of an export (`kind` export): `running`, `complete`, `failed`.
+    Of an export (`kind` export): `running` with the `row_count` so far and, in `detail`, what it waits for, if it
+    does; `complete` with all rows and the `file`; `failed` with `error`.
     """
 
     kind: Literal["segment", "export"]
@@ -30,6 +46,9 @@ class Progress(msgspec.Struct, frozen=True):
     partition: int = NO_PARTITION
     cutover: int | None = None
     error: str | None = None
+    row_count: int | None = None
+    detail: str | None = None
+    file: ExportedFile | None = None
     schema_version: int = SCHEMA_VERSION
 
 

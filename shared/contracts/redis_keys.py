@@ -82,7 +82,7 @@ class Published(NamedTuple):
 
     def covers(self, head: bytes) -> bool:
         """Whether the changes of everything that is visible under this value of `head_key` are sent."""
-        return (self.epoch, self.n) >= tuple(map(int, head.split()))
+        return (self.epoch, self.n) >= script_of(head)
 
 
 def published_key(partition: int) -> bytes:
@@ -102,7 +102,13 @@ def rebuilding_key(partition: int) -> bytes:
 
 def epoch_of(head: bytes) -> int:
     """The owner's epoch in a value of `head_key`."""
-    return int(head.split()[0])
+    return script_of(head)[0]
+
+
+def script_of(head: bytes) -> tuple[int, int]:
+    """The owner's epoch and the number of its script: what is visible grows with it, unless data was lost."""
+    epoch, n = head.split()
+    return int(epoch), int(n)
 
 
 def user_prefix(partition: int) -> bytes:

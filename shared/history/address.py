@@ -1,49 +1,24 @@
-"""Where the history lies: a folder of this machine, or a bucket."""
+"""Where the history lies, and one of its tables."""
 
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Self
 
-import pyarrow.fs
-from deltalake.fs import DeltaStorageHandler
-
-from shared.history.schema import EVENTS_TABLE
-
-_S3_OPTIONS = {
-    "timeout": "20s",
-    "connect_timeout": "5s",
-    "max_retries": "2",
-    "retry_timeout": "20s",
-}
-"""A store that is away is told of soon; whoever asks tries again."""
+from shared.history.schema import EVENTS, TableSchema
+from shared.runtime.address import Address
 
 
-class HistoryAddress(NamedTuple):
-    """The address of a history. Credentials and endpoint of S3 come from the usual `AWS_` variables."""
+@dataclass(frozen=True)
+class HistoryAddress(Address):
+    """The address of a history, and one of its tables, which lies in a folder of it."""
 
-    uri: str
+    schema: TableSchema = EVENTS
 
     @classmethod
-    def of(cls, text: str) -> "HistoryAddress":
+    def of(cls, text: str, schema: TableSchema = EVENTS) -> Self:
         """The address that the setting `history` names: a folder, or `s3://bucket/prefix`."""
-        return cls(text.rstrip("/") if text.startswith("s3://") else str(Path(text).expanduser().absolute()))
+        return cls(Address.of(text).uri, schema)
 
     @property
-    def folder(self) -> Path | None:
-        """The folder, or None if it is none of this machine's."""
-        return None if self.uri.startswith("s3://") else Path(self.uri)
-
-    @property
-    def events(self) -> str:
-        """Address of the table of events."""
-        return f"{self.uri}/{EVENTS_TABLE}"
-
-    @property
-    def options(self) -> dict[str, str]:
-        """What deltalake must know beside the environment."""
-        return {} if self.folder else _S3_OPTIONS
-
-    def file_system(self) -> pyarrow.fs.FileSystem:
-        """The files of the table of events, by their path in it. Connects to nothing yet."""
-        if self.folder is None:
-            return pyarrow.fs.PyFileSystem(DeltaStorageHandler(self.events, self.options))
-        return pyarrow.fs.SubTreeFileSystem(self.events, pyarrow.fs.LocalFileSystem())
+    def table(self) -> Address:
+        """The place of the table."""
+        return self.below(self.schema.name)

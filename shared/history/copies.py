@@ -22,14 +22,14 @@ class Copies:
 
     def __init__(self, address: HistoryAddress) -> None:
         self._address = address
-        self._files = address.file_system()
+        self._files = address.table.file_system()
         self.folder = Path(tempfile.mkdtemp(prefix="shoal-history-"))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._left: dict[str, float] = {}
 
     def fetch(self, table: DeltaTable) -> list[str]:
         """Paths of the copies of all files of the table; copies those that are new. Raises OSError."""
-        wanted = {uri.removeprefix(f"{self._address.events}/") for uri in table.file_uris()}
+        wanted = {uri.removeprefix(f"{self._address.table.uri}/") for uri in table.file_uris()}
         there = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*.parquet")}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda path: copy_file(self._files, path, self.folder), sorted(wanted - there)))

@@ -13,7 +13,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from shared.history.errors import HistoryBroken, HistoryOverloaded, HistoryUnavailable
-from shared.history.schema import COLUMNS, PARTITION_BY
+from shared.history.schema import EVENTS, TableSchema
 from shared.history.statement import Statement
 
 TEMP_MB = 4096
@@ -26,10 +26,6 @@ _SQL_TYPES = {
     "bool": "BOOLEAN",
     "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
 }
-_TYPES = {field.name: _SQL_TYPES[str(field.type)] for field in COLUMNS}
-_NAMES = ", ".join(_TYPES)
-_NO_EVENTS = ", ".join(f"NULL::{sql_type} AS {name}" for name, sql_type in _TYPES.items())
-_FOLDER_TYPES = ", ".join(f"{name}: {_TYPES[name]}" for name in PARTITION_BY)
 
 _Files = TypeVar("_Files")
 _Answer = TypeVar("_Answer")
@@ -80,8 +76,8 @@ class Engine:
             self._connection.execute(setting)
 
     @contextlib.contextmanager
-    def session(self, files: Sequence[str]) -> Iterator[DuckDBPyConnection]:
-        """A cursor with the view `events` over the files: the columns of the schema, also when there are no files.
+    def session(self, files: Sequence[str], schema: TableSchema = EVENTS) -> Iterator[DuckDBPyConnection]:
+        """A cursor with a view over the files, named as their table: its columns, also when there are no files.
 
         `interrupt` of the cursor, called by another thread, ends the statement that runs, not one that comes later.
 
@@ -93,7 +89,7 @@ class Engine:
         """
         with contextlib.closing(self._connection.cursor()) as cursor:
             try:
-                cursor.execute(f"CREATE TEMP VIEW events AS {_events(files)}")
+                cursor.execute(f"CREATE TEMP VIEW {schema.name} AS {_rows(files, schema)}")
                 yield cursor
             except duckdb.InterruptException:
                 raise
@@ -146,15 +142,18 @@ def read_again(list_files: Callable[[], _Files], use: Callable[[_Files], _Answer
         return use(list_files())
 
 
-def _events(files: Sequence[str]) -> str:
+def _rows(files: Sequence[str], schema: TableSchema) -> str:
+    types = {field.name: _SQL_TYPES[str(field.type)] for field in schema.columns}
     if not files:
-        return f"SELECT {_NO_EVENTS} WHERE false"
+        nothing = ", ".join(f"NULL::{sql_type} AS {name}" for name, sql_type in types.items())
+        return f"SELECT {nothing} WHERE false"
     if any(_PATTERN.intersection(file) for file in files):
         raise ValueError("paths of the history may hold none of * ? [")
     listed = ", ".join(map(_quoted, files))
     # a view cannot be bound to parameters
-    found = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{_FOLDER_TYPES}}})"
-    return f"SELECT {_NAMES} FROM {found}"
+    folders = ", ".join(f"{name}: {types[name]}" for name in schema.partition_by)
+    found = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{folders}}})"
+    return f"SELECT {', '.join(types)} FROM {found}"
 
 
 def _quoted(text: str) -> str:

@@ -3,20 +3,17 @@
 All look at the events of one tenant only, and count an event that repeats another's id for nothing.
 """
 
-from datetime import UTC, datetime, timedelta
-
 from shared.domain.condition import PROPERTIES_EVENT
+from shared.history.sql_scope import instant
 from shared.history.statement import Statement
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _OF_TENANT = "FROM events\nWHERE tenant = $tenant\n  AND NOT is_repeat"
 
 
 def known_users_statement(tenant: int, as_of_us: int) -> Statement:
     """One row, one column: how many users have an event at or before an instant (microseconds since 1970)."""
     sql = f"SELECT count(DISTINCT user_id)\n{_OF_TENANT}\n  AND makes_known\n  AND occurred_at <= $as_of"
-    return Statement(sql, {"tenant": tenant, "as_of": _instant(as_of_us)})
+    return Statement(sql, {"tenant": tenant, "as_of": instant(as_of_us)})
 
 
 def newest_statement(tenant: int) -> Statement:
@@ -92,10 +89,5 @@ def _wanted(event_type: str | None, since_us: int | None) -> tuple[str, dict[str
         values["event_type"] = event_type
     if since_us is not None:
         sql += " AND occurred_at >= $since"
-        values["since"] = _instant(since_us)
+        values["since"] = instant(since_us)
     return sql, values
-
-
-def _instant(us: int) -> datetime:
-    """An instant in microseconds since 1970, as a value for DuckDB: at most the end of the year 9999."""
-    return _EPOCH + timedelta(microseconds=min(us, _LAST_US))

@@ -1,11 +1,10 @@
-"""The Parquet files of the table: writing one, and what the table is told of it."""
+"""The Parquet files of a table: writing one, and what the table is told of it."""
 
 import contextlib
 import json
-import os
 import uuid
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +12,6 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from shared.history.address import HistoryAddress
-from shared.history.schema import FILE_COLUMNS, PARTITION_BY
 from shared.runtime.clock import SystemClock
 
 Place = dict[str, str]
@@ -24,34 +22,32 @@ class TableFiles:
     """The files below the address of the table. A file counts when a commit names it; until then nobody sees it."""
 
     def __init__(self, address: HistoryAddress) -> None:
-        self._folder = None if address.folder is None else Path(address.events)
-        self._files = address.file_system()
+        self._schema, self._place = address.schema, address.table
+        self._files = self._place.file_system()
 
     def write(self, table: pa.Table) -> list[AddAction]:
-        """New files of rows in COLUMNS, one for each place that has any. Raises OSError; then nothing is left."""
+        """New files of rows, one for each place that has any. Raises OSError; then nothing is left."""
         written: list[AddAction] = []
         try:
-            for place in table.select(PARTITION_BY).group_by(PARTITION_BY).aggregate([]).to_pylist():
-                rows = table.filter(pc.and_(*(pc.equal(table[name], value) for name, value in place.items())))
-                texts = {"month": place["month"], "makes_known": str(place["makes_known"]).lower()}
-                written.append(self.write_file(texts, rows.select(FILE_COLUMNS.names).to_batches(), data_change=True))
+            for place, rows in self._by_place(table):
+                written.append(self.write_file(place, rows.to_batches(), data_change=True))
         except BaseException:
             self.remove(written)
             raise
         return written
 
     def write_file(self, place: Place, batches: Iterable[pa.RecordBatch], *, data_change: bool) -> AddAction:
-        """A new file of rows in FILE_COLUMNS, each batch a row group. Raises OSError; then nothing is left of it."""
-        folder = "/".join(f"{name}={place[name]}" for name in PARTITION_BY)
+        """A new file of rows, each batch a row group. Raises OSError; then nothing is left of it."""
+        folder = "/".join(f"{name}={place[name]}" for name in self._schema.partition_by)
         path = f"{folder}/{uuid.uuid4()}.parquet"
         count = 0
         self._files.create_dir(folder, recursive=True)
         try:
-            with self._files.open_output_stream(path) as out, _writer(out) as writer:
+            with self._files.open_output_stream(path) as out, self._writer(out) as writer:
                 for batch in batches:
                     writer.write_batch(batch)
                     count += len(batch)
-            self._make_durable(path)
+            self._place.make_durable(path)
         except BaseException:
             self.remove_paths([path])
             raise
@@ -71,18 +67,20 @@ class TableFiles:
             with contextlib.suppress(OSError):
                 self._files.delete_file(path)
 
-    def _make_durable(self, path: str) -> None:
-        """A file of this machine survives its power from here on: the commit that names it may."""
-        if self._folder is not None:
-            for place in (self._folder / path, (self._folder / path).parent):
-                handle = os.open(place, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+    def _by_place(self, table: pa.Table) -> Iterator[tuple[Place, pa.Table]]:
+        names = list(self._schema.partition_by)
+        for values in table.select(names).group_by(names).aggregate([]).to_pylist():
+            is_there = [pc.equal(table[name], value) for name, value in values.items()]
+            rows = table.filter(reduce(pc.and_, is_there))
+            yield place_of(values), rows.select(self._schema.file_columns.names)
+
+    @contextlib.contextmanager
+    def _writer(self, out: pa.NativeFile) -> Iterator[pq.ParquetWriter]:
+        columns = self._schema.file_columns
+        with pq.ParquetWriter(out, columns, compression="zstd", write_page_index=True) as writer:
+            yield writer
 
 
-@contextlib.contextmanager
-def _writer(out: pa.NativeFile) -> Iterator[pq.ParquetWriter]:
-    with pq.ParquetWriter(out, FILE_COLUMNS, compression="zstd", write_page_index=True) as writer:
-        yield writer
+def place_of(values: Mapping[str, str | bool]) -> Place:
+    """The texts of the values of partition columns."""
+    return {name: value if isinstance(value, str) else str(value).lower() for name, value in values.items()}

@@ -1,10 +1,9 @@
 """What must be known of a partition's earlier rows to mark the next ones."""
 
-import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Self
 
 from shared.domain.fold import MAX_EVENT_IDS, REPEAT_US
+from shared.history.private_index import PrivateIndex
 from shared.history.rows import Mark, Row
 
 _TABLES = """
@@ -21,29 +20,12 @@ SeenId = tuple[int, int, str, str, int]
 """received_at, tenant, user id, event id, offset."""
 
 
-class PartitionIndex:
-    """Since when the users of one partition are known, and their event ids of 24 h.
-
-    Never the truth: a private database of this process that lies in memory and, grown, in a temporary file; it is made
-    anew from the history when a partition is taken. What `mark` took in counts once `keep` is called; `undo` forgets
-    it. For one thread at a time.
-    """
+class PartitionIndex(PrivateIndex[Row, Mark]):
+    """Since when the users of one partition are known, and their event ids of 24 h."""
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + _TABLES)
+        super().__init__(_TABLES)
         self._seen = 0
-        self._db.execute("BEGIN")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._db.close()
 
     def load_known(self, users: Iterable[KnownUser]) -> None:
         """Take in rows that made their user known, in any order."""
@@ -83,16 +65,6 @@ class PartitionIndex:
         if rows:
             self._forget(rows[-1].received_at - REPEAT_US)
         return marks
-
-    def keep(self) -> None:
-        """What was marked since the last call is history."""
-        self._db.execute("COMMIT")
-        self._db.execute("BEGIN")
-
-    def undo(self) -> None:
-        """What was marked since the last `keep` is not history: the same rows will come again."""
-        self._db.execute("ROLLBACK")
-        self._db.execute("BEGIN")
 
     def _known_since(self, tenant: int, user_id: str) -> int | None:
         found = self._db.execute("SELECT occurred_at FROM known WHERE tenant = ? AND user_id = ?", (tenant, user_id))

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from shared.domain.event import Event
 from shared.domain.times import DAY_US, SECOND_US
 from shared.history.payload_text import payload_text
-from shared.history.schema import COLUMNS
+from shared.history.schema import EVENTS
 
 
 class Row(NamedTuple):
@@ -50,13 +50,19 @@ def row_of(tenant: int, event: Event, partition: int) -> Row:
 
 def table_of(rows: Sequence[Row], marks: Sequence[Mark], log_epoch: str) -> pa.Table:
     """The rows of one log, in their order, in the columns of the history."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
+    columns = columns_of(rows, Row)
     repeats, known = zip(*marks, strict=True) if marks else ((), ())
     months = list(map(month_of, columns[4]))
     values = [*columns[:7], [log_epoch] * len(rows), *columns[7:], repeats, months, known]
     return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(values, COLUMNS, strict=True)], schema=COLUMNS
+        [pa.array(column, field.type) for column, field in zip(values, EVENTS.columns, strict=True)],
+        schema=EVENTS.columns,
     )
+
+
+def columns_of(rows: Sequence[tuple[Any, ...]], kind: type[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The fields of rows of one kind of NamedTuple, each as a column."""
+    return list(zip(*rows, strict=True)) or [()] * len(kind._fields)  # type: ignore[attr-defined] # of a NamedTuple
 
 
 def month_of(received_at: int) -> str:

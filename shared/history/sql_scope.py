@@ -12,6 +12,13 @@ _BEFORE_ALL = -1
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
+def instant(us: int) -> datetime:
+    """An instant in microseconds since 1970, as a value for DuckDB: what lies before is one microsecond before 1970,
+    where nothing lies, and what lies after the year 9999 is its end.
+    """
+    return _EPOCH + timedelta(microseconds=min(max(us, _BEFORE_ALL), _LAST))
+
+
 class Columns:
     """Expressions of a SELECT with the names of their columns; an equal one is there once."""
 
@@ -51,7 +58,7 @@ class Scope:
 
     def instant(self, us: int) -> str:
         """The name of an instant in microseconds; one microsecond before 1970, where no event lies, for all before."""
-        return self.parameters.add(_EPOCH + timedelta(microseconds=min(max(us, _BEFORE_ALL), _LAST)))
+        return self.parameters.add(instant(us))
 
     def events(self, event_types: Collection[str] | None, after_us: int | None, *conditions: str) -> str:
         """FROM and WHERE of the events of these types (None: all) after an instant."""

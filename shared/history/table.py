@@ -1,6 +1,5 @@
-"""The Delta table of events: opening it, its numbers, and committing to it."""
+"""A Delta table of the history: opening it, its numbers, and committing to it."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -11,16 +10,13 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from shared.history.address import HistoryAddress
 from shared.history.errors import HistoryUnavailable
-from shared.history.schema import COLUMNS, PARTITION_BY
+from shared.history.schema import TableSchema
+from shared.runtime.address import told
 
-_SIGNS = re.compile(r"\x1b\[[0-9;]*m|↳")
-_BACKTRACE = re.compile(r"\n\s*0: ")
 _SETTINGS = {
     # a commit reads the ones since the last checkpoint
     "delta.checkpointInterval": "20",
     "delta.enableExpiredLogCleanup": "true",
-    "delta.logRetentionDuration": "interval 2 hours",
-    "delta.deletedFileRetentionDuration": "interval 2 hours",
 }
 
 
@@ -29,7 +25,7 @@ class Conflict(Exception):  # noqa: N818 - it names the thing
 
 
 class Position(NamedTuple):
-    """How far a partition of a log is archived: every event below `next_offset` is in the table.
+    """How far a partition of a log is archived: every usable message below `next_offset` is in the table.
 
     `received_at` is that of the last message archived or passed over, in microseconds; -1 with none.
     """
@@ -44,13 +40,13 @@ def clear_faults(address: HistoryAddress) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError, ValueError) as fault:
-        raise HistoryUnavailable(f"history at {address.uri}: {_told(fault)}") from fault
+        raise HistoryUnavailable(f"history at {address.uri}: {told(fault)}") from fault
 
 
 def open_table(address: HistoryAddress) -> DeltaTable | None:
     """A fresh handle, or None where no table is yet. Raises what deltalake raises."""
     try:
-        return DeltaTable(address.events, storage_options=address.options)
+        return DeltaTable(address.table.uri, storage_options=address.options)
     except TableNotFoundError:
         return None
 
@@ -64,11 +60,15 @@ def create_table(address: HistoryAddress) -> DeltaTable:
         address.folder.mkdir(parents=True, exist_ok=True)
     try:
         return DeltaTable.create(
-            address.events,
-            COLUMNS,
+            address.table.uri,
+            address.schema.columns,
             mode="error",
-            partition_by=PARTITION_BY,
-            configuration=_SETTINGS,
+            partition_by=list(address.schema.partition_by),
+            configuration={
+                **_SETTINGS,
+                "delta.logRetentionDuration": address.schema.kept,
+                "delta.deletedFileRetentionDuration": address.schema.kept,
+            },
             storage_options=address.options,
         )
     except DeltaError:
@@ -77,22 +77,22 @@ def create_table(address: HistoryAddress) -> DeltaTable:
         return table  # another process was first
 
 
-def position(table: DeltaTable, log_epoch: str, partition: int) -> Position | None:
+def position(table: DeltaTable, schema: TableSchema, log_epoch: str, partition: int) -> Position | None:
     """How far a partition is archived; None if nothing of it ever was."""
-    next_offset = table.transaction_version(_next_offset_id(log_epoch, partition))
+    next_offset = table.transaction_version(_next_offset_id(schema, log_epoch, partition))
     if next_offset is None:
         return None
     received_at = table.transaction_version(_received_id(log_epoch, partition))
     return Position(next_offset, -1 if received_at is None else received_at)
 
 
-def numbers(log_epoch: str, positions: Mapping[int, Position]) -> dict[str, int]:
+def numbers(schema: TableSchema, log_epoch: str, positions: Mapping[int, Position]) -> dict[str, int]:
     """The numbers that a commit carries to say so."""
     return {
         name: number
         for partition, at in positions.items()
         for name, number in (
-            (_next_offset_id(log_epoch, partition), at.next_offset),
+            (_next_offset_id(schema, log_epoch, partition), at.next_offset),
             (_received_id(log_epoch, partition), at.received_at),
         )
     }
@@ -112,23 +112,17 @@ def commit(table: DeltaTable, actions: Sequence[AddAction | RemoveAction], numbe
         table.create_write_transaction(
             list(actions),
             "append",
-            COLUMNS,
-            PARTITION_BY,
+            table.schema(),
+            table.metadata().partition_columns,
             commit_properties=CommitProperties(app_transactions=transactions),
         )
     except CommitFailedError as fault:
-        raise Conflict(_told(fault)) from fault
+        raise Conflict(told(fault)) from fault
 
 
-def _next_offset_id(log_epoch: str, partition: int) -> str:
-    return f"events/{log_epoch}/{partition}"
+def _next_offset_id(schema: TableSchema, log_epoch: str, partition: int) -> str:
+    return f"{schema.name}/{log_epoch}/{partition}"
 
 
 def _received_id(log_epoch: str, partition: int) -> str:
     return f"received/{log_epoch}/{partition}"
-
-
-def _told(fault: Exception) -> str:
-    """What the libraries say, in one line: without the signs that they draw, and without a backtrace."""
-    text = _BACKTRACE.split(_SIGNS.sub(" ", str(fault)), maxsplit=1)[0]
-    return " ".join(text.split())

@@ -1,7 +1,8 @@
 """What is known of partitions from the history itself, read when they are taken."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Generic, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,30 +10,33 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from shared.domain.fold import REPEAT_US
+from shared.history.change_index import ChangeIndex
 from shared.history.index import PartitionIndex
+from shared.history.private_index import MarkT, PrivateIndex, RowT
 from shared.history.table import Position
 
 _BATCH = 50_000
 _KNOWN = ["log_partition", "tenant", "user_id", "occurred_at"]
+_CHANGES = ["log_partition", "segment_id", "user_id", "generation", "sequence", "change"]
 _IDS = ["log_partition", "received_at", "tenant", "user_id", "event_id", "log_offset"]
 
 
-class Taken(NamedTuple):
+class Taken(NamedTuple, Generic[RowT, MarkT]):
     """A partition as the table has it. `position`: None if nothing of this log was ever archived of it."""
 
     position: Position | None
-    marks: PartitionIndex
+    marks: PrivateIndex[RowT, MarkT]
 
 
 def indexes_of(
     table: DeltaTable, positions: Mapping[int, Position | None], beat: Callable[[], None]
-) -> dict[int, Taken]:
-    """The partitions with all that the table says of them, older logs included; one pass for all.
+) -> dict[int, PartitionIndex]:
+    """What all rows of events say of each partition, older logs included; one pass for all.
 
     `beat` is called now and then: it may take a minute for 10 M rows.
     """
     indexes = {partition: PartitionIndex() for partition in positions}
-    try:
+    with _closed_if_it_fails(indexes.values()):
         if table.file_uris():
             for partition, columns in _columns(table, _KNOWN, pc.field("makes_known"), indexes):
                 indexes[partition].load_known(zip(*columns, strict=True))
@@ -45,11 +49,32 @@ def indexes_of(
         for index in indexes.values():
             index.loaded()
             beat()
-    except BaseException:
+    return indexes
+
+
+def change_indexes_of(
+    table: DeltaTable, partitions: Collection[int], beat: Callable[[], None]
+) -> dict[int, ChangeIndex]:
+    """As `indexes_of`, what all changes say."""
+    indexes = {partition: ChangeIndex() for partition in partitions}
+    with _closed_if_it_fails(indexes.values()):
+        if table.file_uris():
+            for partition, columns in _columns(table, _CHANGES, pc.scalar(True), indexes):
+                indexes[partition].load(zip(*columns, strict=True))
+                beat()
         for index in indexes.values():
+            index.keep()
+    return indexes
+
+
+@contextmanager
+def _closed_if_it_fails(indexes: Iterable[PrivateIndex[RowT, MarkT]]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for index in indexes:
             index.close()
         raise
-    return {partition: Taken(at, indexes[partition]) for partition, at in positions.items()}
 
 
 def _columns(

@@ -1,7 +1,7 @@
-"""Keeps the table quick to read: merges small files into sorted ones, and removes what nobody needs any more.
+"""Keeps a table quick to read: merges small files into sorted ones, and removes what nobody needs any more.
 
 Files are merged by size, like with like, so that a row is rewritten a few times in its life however large the table
-grows. What is merged is sorted, so that DuckDB skips most of a file for one tenant and event type.
+grows. What is merged is sorted, so that DuckDB skips most of a file for one tenant and event type, or segment.
 """
 
 import tempfile
@@ -18,8 +18,7 @@ from deltalake.transaction import RemoveAction
 
 from shared.history.address import HistoryAddress
 from shared.history.copies import copy_file
-from shared.history.files import Place, TableFiles
-from shared.history.schema import FILE_COLUMNS, PARTITION_BY
+from shared.history.files import TableFiles, place_of
 from shared.history.table import Conflict, clear_faults, commit, open_table
 from shared.runtime.clock import SystemClock
 
@@ -36,7 +35,6 @@ _ENOUGH_ROWS = 4 * SMALL_ROWS
 """Small files with so many rows together are merged however few they are."""
 _ROWS_AT_ONCE = LARGE_ROWS
 _BYTES_AT_ONCE = 512 << 20
-_ORDER = "tenant, event_type, user_id, occurred_at, log_offset"
 _MEMORY_MB = 256
 _BATCH_ROWS, _BATCH_BYTES = 50_000, 8 << 20
 """Rows of a row group; and their bytes, compressed."""
@@ -76,7 +74,7 @@ class Upkeep:
         merged = 0
         with clear_faults(self._address):
             while not self._stopped.is_set() and (table := open_table(self._address)) is not None:
-                if not (files := worth_merging(_files_of(table))):
+                if not (files := worth_merging(self._files_of(table))):
                     break
                 try:
                     self._merge(table, files)
@@ -88,14 +86,14 @@ class Upkeep:
         return merged
 
     def vacuum(self) -> None:
-        """Remove files that left the table two hours ago or were never part of it. Raises what deltalake raises."""
+        """Remove files that left the table long enough ago or were never part of it. Raises what deltalake raises."""
         self._vacuumed = time.monotonic()
         if (table := open_table(self._address)) is not None:
             table.vacuum(dry_run=False, full=True)
 
     def _merge(self, table: DeltaTable, files: Sequence[File]) -> None:
         """Replace the files by one. Raises Conflict: another merge was first."""
-        place = Place(files[0].place)
+        place = dict(files[0].place)
         with tempfile.TemporaryDirectory(prefix="shoal-merge-") as folder:
             new = self._files.write_file(place, self._sorted(files, Path(folder)), data_change=False)
         now_ms = SystemClock().now_us() // 1000
@@ -117,16 +115,30 @@ class Upkeep:
         with duckdb.connect(config=settings) as database:
             self._database = database
             database.execute("SET TimeZone = 'UTC'")
-            names = ", ".join(FILE_COLUMNS.names)
-            query = f"SELECT {names} FROM read_parquet(?, hive_partitioning = false) ORDER BY {_ORDER}"
+            schema = self._address.schema
+            columns = schema.file_columns
+            names = ", ".join(columns.names)
+            query = f"SELECT {names} FROM read_parquet(?, hive_partitioning = false) ORDER BY {schema.order}"
             for batch in database.sql(query, params=[paths]).to_arrow_reader(_rows_in_memory(files)):
-                yield batch.cast(FILE_COLUMNS)
+                yield batch.cast(columns)
             self._database = None
+
+    def _files_of(self, table: DeltaTable) -> list[File]:
+        names = self._address.schema.partition_by
+        return [
+            File(
+                action["path"],
+                action["size_bytes"],
+                action["num_records"],
+                tuple(place_of({name: action[f"partition.{name}"] for name in names}).items()),
+            )
+            for action in pa.table(table.get_add_actions(flatten=True)).to_pylist()
+        ]
 
     def _local(self, file: File, folder: Path) -> str:
         if self._address.folder is not None:
-            return f"{self._address.events}/{file.path}"
-        return copy_file(self._address.file_system(), file.path, folder)
+            return f"{self._address.table.uri}/{file.path}"
+        return copy_file(self._address.table.file_system(), file.path, folder)
 
 
 def worth_merging(files: Iterable[File]) -> list[File]:
@@ -163,20 +175,3 @@ def _at_once(group: list[File]) -> list[File]:
 def _rows_in_memory(files: Sequence[File]) -> int:
     """So many rows are written at once, fewer where they are long."""
     return min(_BATCH_ROWS, 1 + _BATCH_BYTES * sum(file.rows for file in files) // sum(file.size for file in files))
-
-
-def _files_of(table: DeltaTable) -> list[File]:
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    return [
-        File(
-            action["path"],
-            action["size_bytes"],
-            action["num_records"],
-            tuple((name, _text(action[f"partition.{name}"])) for name in PARTITION_BY),
-        )
-        for action in actions
-    ]
-
-
-def _text(value: str | bool) -> str:
-    return value if isinstance(value, str) else str(value).lower()

@@ -20,6 +20,13 @@ CrashPoint = Literal[
     "before_commit",
     "after_data_file",
     "after_delta_commit",
+    "after_webhook_stored",
+    "after_webhook_claim",
+    "after_webhook_sent",
+    "after_export_walk",
+    "before_export_rename",
+    "after_export_rename",
+    "after_export_report",
 ]
 CRASH_AT_PATTERN = rf"^(({'|'.join(get_args(CrashPoint))}):[1-9][0-9]{{0,6}})?$"
 """`<name>:<n>`: die at the n-th passage; empty: never."""

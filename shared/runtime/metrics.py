@@ -76,6 +76,9 @@ API_PROGRESS_REPORTS = Counter(
     ["kind"],
     registry=API,
 )
+API_FEED_STREAMS = Gauge(
+    "shoal_api_feed_streams", "Clients that follow membership changes by server-sent events", registry=API
+)
 API_AUDIT_CHECKED = Counter(
     "shoal_api_audit_checked_total", "Live answers (of one user on one segment) held against history", registry=API
 )
@@ -98,6 +101,21 @@ API_AUDIT_ROUNDS = Counter(
 )
 API_AUDIT_SECONDS = Histogram(
     "shoal_api_audit_seconds", "Time of a round that was done, waiting for the history included", registry=API
+)
+API_WEBHOOK_ATTEMPTS = Counter(
+    "shoal_api_webhook_attempts_total",
+    "Attempts to send a webhook, by outcome: delivered, failed (made again later), given_up (it was the last one), "
+    "disabled (as given_up, and the webhook was set inactive)",
+    ["outcome"],
+    registry=API,
+)
+API_WEBHOOK_PENDING = Gauge(
+    "shoal_api_webhook_pending_deliveries",
+    "Deliveries that wait to be sent to active webhooks, as the leading process counts them every few seconds",
+    registry=API,
+)
+API_WEBHOOK_PENDING_SECONDS = Gauge(
+    "shoal_api_webhook_oldest_pending_seconds", "Age of the oldest of them; 0 when there is none", registry=API
 )
 
 API_SIGN_INS = Counter(
@@ -203,25 +221,43 @@ BACKFILLS_WAITING = Gauge(
 
 EXPORT_REQUESTS = Counter(
     "shoal_exporter_requests_total",
-    "Export requests answered by a report on progress, by the status reported",
+    "Export requests answered by a final report on progress, by its status",
     ["status"],
     registry=EXPORTER,
 )
+EXPORTED_ROWS = Counter("shoal_exporter_exported_rows_total", "Members written to complete files", registry=EXPORTER)
+EXPORT_SECONDS = Histogram(
+    "shoal_exporter_export_seconds",
+    "Time from the beginning of a complete export to its file, waiting for the evaluator included",
+    buckets=(1, 3, 5, 10, 30, 60, 120, 300, 600, 1800),
+    registry=EXPORTER,
+)
 ARCHIVED_ROWS = Counter(
-    "shoal_exporter_archived_rows_total", "Events that this process added to the history", registry=EXPORTER
+    "shoal_exporter_archived_rows_total",
+    "Rows that this process added, by table of the history",
+    ["table"],
+    registry=EXPORTER,
+)
+ARCHIVE_PASSED_OVER = Counter(
+    "shoal_exporter_archive_passed_over_total",
+    "Messages of membership-changes that are no changes and are not archived; the log has their places",
+    registry=EXPORTER,
 )
 ARCHIVE_LAG = Gauge(
     "shoal_exporter_archive_lag_messages",
-    "Messages of events, of the partitions of this process, that are not in the history yet",
+    "Messages, of the partitions of this process, that are not in the history yet, by table",
+    ["table"],
     registry=EXPORTER,
 )
 ARCHIVE_COMMIT_SECONDS = Histogram(
     "shoal_exporter_archive_commit_seconds",
-    "Time to mark, write and commit what was read since the last time",
+    "Time to mark, write and commit what was read since the last time, by table",
+    ["table"],
     registry=EXPORTER,
 )
 ARCHIVE_FAILURES = Counter(
     "shoal_exporter_archive_failures_total",
-    "Attempts to archive that failed and are made again: storage or Kafka away, a full disk, lost events",
+    "Attempts to archive that failed and are made again, by table: storage or Kafka away, a full disk, lost events",
+    ["table"],
     registry=EXPORTER,
 )

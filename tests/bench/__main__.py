@@ -8,7 +8,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.local.installation import ROOT
-from tests.bench import backfill, beside, evaluator, history_data, latency, preview, previews, recovery, segments
+from tests.bench import (
+    backfill,
+    beside,
+    evaluator,
+    export,
+    feed,
+    history_data,
+    latency,
+    preview,
+    previews,
+    recovery,
+    segments,
+    webhooks,
+)
 from tests.support.servers import running_servers
 
 RESULT = Path("bench.json")
@@ -29,7 +42,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", choices=["", *_BENCHMARKS], default="", metavar="name", help="default: all")
     parser.add_argument("--rate", type=int, default=latency.RATE, help="latency: events a second")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="latency: measured in turn with another one")
-    parser.add_argument("--rounds", type=int, default=beside.ROUNDS, help="segments, preview, and with --beside")
+    parser.add_argument(
+        "--rounds", type=int, default=beside.ROUNDS, help="segments, preview, export, and with --beside"
+    )
     parser.add_argument("--events", type=int, default=segments.EVENTS, help="segments: of each size in a round")
     parser.add_argument("--sizes", type=int, nargs="+", default=segments.SIZES, help="segments: so many of them")
     parser.add_argument("--quick", action="store_true", help="backfill, preview: over 1 M events, not 10 M")
@@ -68,6 +83,13 @@ def _latency(options: argparse.Namespace) -> Any:
     return found
 
 
+def _feed(_: argparse.Namespace) -> Any:
+    with beside.installed() as connection:
+        found = asyncio.run(feed.measured(connection))
+    print(feed.table(found), flush=True)
+    return found
+
+
 def _backfill(options: argparse.Namespace) -> Any:
     found = backfill.measure(history_data.QUICK if options.quick else history_data.EVENTS)
     print(backfill.table(found), flush=True)
@@ -87,14 +109,30 @@ def _previews(_: argparse.Namespace) -> Any:
     return found._asdict()
 
 
+def _export(options: argparse.Namespace) -> Any:
+    with running_servers() as servers:
+        found = export.measure(servers, options.rounds)
+    print(export.table(found), flush=True)
+    return found
+
+
+def _webhooks(_: argparse.Namespace) -> Any:
+    found = webhooks.measure()
+    print(webhooks.table(found), flush=True)
+    return found
+
+
 _BENCHMARKS = {
     "evaluator": _evaluator,
     "segments": _segments,
     "recovery": _recovery,
     "latency": _latency,
+    "feed": _feed,
     "backfill": _backfill,
     "preview": _preview,
     "previews": _previews,
+    "export": _export,
+    "webhooks": _webhooks,
 }
 
 

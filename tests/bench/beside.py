@@ -38,10 +38,10 @@ def table(figures: Figures, rate: int = RATE) -> str:
 
 
 @contextlib.contextmanager
-def installed(root: Path = ROOT) -> Iterator[dict[str, Any]]:
-    """The connection of an installation of this code, which runs until the end of the block."""
+def installed(root: Path = ROOT, **settings: str) -> Iterator[dict[str, Any]]:
+    """The connection of an installation of this code and these settings, which runs until the end of the block."""
     with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
-        runner = LocalRunner(Path(folder), free_port_base(), root)
+        runner = LocalRunner(Path(folder), free_port_base(), root, **settings)
         runner.up("--no-demo")
         try:
             yield runner.connection()

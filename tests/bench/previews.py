@@ -86,9 +86,9 @@ def delta_history(folder: Path, events: int) -> HistoryAddress:
     """A history with so many events; made when missing."""
     files = [Path(file) for file in history_files(folder, events)]
     address = HistoryAddress.of(str(folder / f"history-{events}"))
-    if not Path(address.events).exists():
+    if not Path(address.table.uri).exists():
         Path(address.uri).mkdir(exist_ok=True)
-        Path(address.events).symlink_to(folder / f"events-{events}")
+        Path(address.table.uri).symlink_to(folder / f"events-{events}")
         commit(create_table(address), [_added(file, folder / f"events-{events}") for file in files], {})
     return address
 

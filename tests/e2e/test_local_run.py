@@ -22,6 +22,8 @@ from deploy.local.errors import LocalRunError
 from deploy.local.process import end_left_over
 from deploy.local.rest import Api
 from deploy.local.summary import curl_lines
+from tests.support.evaluators import wait_for
+from tests.support.exported import rows_of
 from tests.support.local_runner import LocalRunner, free_port_base
 
 USERS = 40
@@ -94,6 +96,19 @@ def test_the_three_lines_work_when_pasted(runner: LocalRunner) -> None:
     assert tracked["queued"] is True
     assert membership["user_id"] == "ada@example.org"
     assert segments["count"] == 3
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_members_of_a_segment_come_as_a_file(runner: LocalRunner, tmp_path: Path) -> None:
+    segment = api(runner).get("/api/segments/")["results"][0]
+    path = f"/api/segments/{segment['id']}/export/"
+    export_id = api(runner).post(path, {"format": "csv"})["export_id"]
+    one = f"{path}?export_id={export_id}"
+    wait_for(lambda: api(runner).get(one)["status"] in ("complete", "failed"), 60, "the export has ended")
+    subprocess.run(["curl", "-sSfO", api(runner).get(one)["download_url"]], cwd=tmp_path, check=True)
+    (file,) = tmp_path.iterdir()
+    assert file.name == f"segment-{segment['id']}-export-{export_id}.csv"
+    assert len(rows_of(file)) == segment["member_count"] > 0
 
 
 def test_dead_letters_are_found_without_an_address(runner: LocalRunner, tmp_path: Path) -> None:

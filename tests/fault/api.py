@@ -23,9 +23,10 @@ class ApiProcess(ServiceProcess):
     def __init__(self, environ: dict[str, str], entry: list[str] | None = None) -> None:
         super().__init__("api", environ, entry)
 
-    def client(self, timeout_s: float = TIMEOUT_S) -> httpx.Client:
-        """A client with the key."""
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"ApiKey {self.key}"}, timeout=timeout_s)
+    def client(self, timeout_s: float = TIMEOUT_S, url: str = "") -> httpx.Client:
+        """A client with the key; `url`: of a proxy before this api."""
+        headers = {"Authorization": f"ApiKey {self.key}"}
+        return httpx.Client(base_url=url or self.url, headers=headers, timeout=timeout_s)
 
     def activate(self, definitions: Iterable[dict[str, Any]], within_s: float = 90) -> Definitions:
         """Create and compute a segment for each; returns them by id when all are computed."""

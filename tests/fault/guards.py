@@ -1,26 +1,7 @@
-"""What each guard is for: without it, the case named finds differences.
+"""What each guard is for: without it, the case named finds differences."""
 
-A guard is taken away by a patch that stands before the start of every evaluator and exporter of the case.
-"""
-
-from collections.abc import Sequence
-from typing import NamedTuple
-
-from tests.fault.registry import Case
-
-
-class Guard(NamedTuple):
-    """One guard: its name, the case that needs it (and a part of its title), and the patch that takes it away."""
-
-    name: str
-    case: int
-    variant: str
-    patch: str
-
-    def needed_by(self, cases: Sequence[Case]) -> Case:
-        """The case that must find differences."""
-        return next(case for case in cases if case.number == self.case and self.variant in case.title)
-
+from tests.fault.guard import Guard
+from tests.fault.guards_of_api import GUARDS_OF_API
 
 GUARDS = [
     Guard(
@@ -45,8 +26,8 @@ EvaluatorApp.before_commit = before_commit
     ),
     Guard(
         "an event id counts once",
-        1,
-        "",
+        21,
+        "at once",
         """
 from services.evaluator import step
 step.is_repeat = lambda state, event: False
@@ -230,12 +211,54 @@ Ask.is_within = lambda self, snapshot: True
 """,
     ),
     Guard(
+        "a delivery is done when the receiver has taken it",
+        32,
+        "at random",
+        """
+from services.api.webhooks.sender import WebhookSender
+attempt = WebhookSender._attempt
+async def noted_first(self, claimed):
+    async with self._database.begin_for_all() as work:
+        await work.deliveries.finish(claimed.id, "delivered", 200, None)
+    await attempt(self, claimed)
+WebhookSender._attempt = noted_first
+""",
+    ),
+    Guard(
+        "a webhook's place in the feed and its deliveries are stored together",
+        32,
+        "after_webhook_stored",
+        """
+from services.api.repository.webhooks import WebhookRepository
+from services.api.webhooks import changes
+async def place_first(self, follower, page):
+    bodies, through = changes._bodies(follower, page)
+    async with self._database.begin_for_all() as work:
+        await work.webhooks.advance(follower.id, follower.position, through)
+    if bodies:
+        changes.crash_point("after_webhook_stored")
+        async with self._database.begin_for_all() as work:
+            await work.deliveries.add(follower.id, changes.payloads.CHANGED, bodies)
+changes.WebhookChanges._store = place_first
+""",
+    ),
+    Guard(
         "an archiver goes on from the table's own number",
         16,
         "after_delta_commit",
         """
 from shared.history import writer
-writer.position = lambda table, log_epoch, partition: None
+writer.position = lambda *_: None
 """,
     ),
+    Guard(
+        "who changed while an export was made is as the log says",
+        31,
+        "kill -9",
+        """
+from services.exporter.exports import attempt
+attempt.memberships_at = lambda changes, as_of: {}
+""",
+    ),
+    *GUARDS_OF_API,
 ]

@@ -49,19 +49,20 @@ class Answer(NamedTuple):
 class Tracker:
     """Sends events and notes the answers. `seqs` are unique over all trackers that share `answers`."""
 
-    def __init__(self, api: ApiProcess, answers: list[Answer], seqs: "count[int]") -> None:
+    def __init__(self, api: ApiProcess, answers: list[Answer], seqs: "count[int]", url: str = "") -> None:
+        """`url`: of a proxy before the api."""
         self._answers, self._seqs = answers, seqs
-        self._client = api.client(PATIENCE_S)
+        self._client = api.client(PATIENCE_S, url)
 
     def number(self, event: dict[str, Any]) -> dict[str, Any]:
         """The event with the next `seq` in its payload."""
         return event | {"payload": event.get("payload", {}) | {"seq": next(self._seqs)}}
 
     def track(self, events: list[dict[str, Any]]) -> Answer:
-        """Send numbered events in one call: the batch, or the single event."""
+        """Send events in one call: the batch, or the single event. Those without a number must be refused."""
         single = len(events) == 1
         path, body = ("track/", events[0]) if single else ("track/batch/", {"events": events})
-        seqs = tuple(event["payload"]["seq"] for event in events)
+        seqs = tuple(event["payload"]["seq"] for event in events if "payload" in event)
         try:
             said = self._client.post(f"/api/ingestion/{path}", json=body)
         except httpx.HTTPError as error:

@@ -40,8 +40,8 @@ class Growth(NamedTuple):
 class Memory:
     """Samples the resident set of processes in a thread of its own, from `start` to `stop`."""
 
-    def __init__(self, running: Running) -> None:
-        self._running = running
+    def __init__(self, running: Running, interval_s: float = INTERVAL_S) -> None:
+        self._running, self._interval_s = running, interval_s
         self._samples: dict[tuple[str, int, float], list[tuple[float, float]]] = {}
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
@@ -57,7 +57,7 @@ class Memory:
         return [_growth(name, pid, samples) for (name, pid, _), samples in self._samples.items()]
 
     def _run(self) -> None:
-        while not self._enough.wait(INTERVAL_S):
+        while not self._enough.wait(self._interval_s):
             for name, pid in self._running():
                 if pid is not None:
                     self._sample(name, pid)

@@ -3,6 +3,7 @@
 import threading
 from typing import Any, NamedTuple, Self
 
+from tests.fault.api import ApiProcess
 from tests.support.evaluators import EvaluatorProcess, ExporterProcess, ServiceProcess
 
 _PAUSE_S = 0.3
@@ -68,6 +69,10 @@ class Supervised(ServiceProcess):
 
     def _refuse_ended(self) -> None:
         """Nothing: it will be started again."""
+
+
+class SupervisedApi(Supervised, ApiProcess):
+    """An api under supervision."""
 
 
 class SupervisedEvaluator(Supervised, EvaluatorProcess):

@@ -16,7 +16,7 @@ from tests.fault.api import KEY, TOKEN_SECRET, ApiProcess, migrate
 from tests.fault.definitions import DEFINITIONS
 from tests.fault.load import Answer, Load, Tracker
 from tests.fault.servers import FaultServers
-from tests.fault.supervised import SupervisedEvaluator, SupervisedExporter
+from tests.fault.supervised import SupervisedApi, SupervisedEvaluator, SupervisedExporter
 from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
 from tests.support.evaluators import EvaluatorProcess, ServiceProcess, environment, wait_for
 from tests.support.servers import Servers
@@ -32,6 +32,7 @@ ARCHIVE_INTERVAL_S = "0.5"
 RECOVERED_S = 60.0
 """The limit of C6: so long after a fault everything up to then must be done."""
 _PATIENCE_S = 3 * RECOVERED_S
+_API = ["-m", "services.api"]
 _EVALUATOR = ["-m", "services.evaluator"]
 _EXPORTER = ["-m", "services.exporter"]
 
@@ -49,7 +50,7 @@ class World:
         brief: bool = False,
         patch: str = "",
     ) -> None:
-        """`brief`: a case may do less, to be quick. `patch`: before evaluators and exporters; takes a guard away."""
+        """`brief`: a case may do less, to be quick. `patch`: takes a guard away, see `Guard`."""
         self.servers, self.addresses, self.stream, self.seed, self.brief = servers, addresses, stream, seed, brief
         self.random = random.Random(seed)
         self.segments: Definitions = {}
@@ -93,7 +94,11 @@ class World:
 
     def new_api(self, environ: Mapping[str, str] | None = None, entry: list[str] | None = None) -> ApiProcess:
         """Start an api; returns when it is ready."""
-        return self._started(ApiProcess(self.environ | dict(environ or {}), entry)).await_ready()
+        return self._started(ApiProcess(self.environ | dict(environ or {}), self._patched(entry or _API))).await_ready()
+
+    def new_supervised_api(self, environ: Mapping[str, str]) -> SupervisedApi:
+        """Start an api that is started again whenever it ends, without waiting."""
+        return self._started(SupervisedApi(self.environ | dict(environ), self._patched(_API)))
 
     @overload
     def new_evaluator(
@@ -124,9 +129,9 @@ class World:
         return any(process.name == "exporter" for process in self.processes)
 
     def _patched(self, entry: list[str]) -> list[str]:
-        if not self._patch:
-            return entry
         kind, what = entry
+        if not self._patch or ("services.api" in what) != ("services.api" in self._patch):
+            return entry
         start = what if kind == "-c" else f"import runpy; runpy.run_module({what!r}, run_name='__main__')"
         return ["-c", f"{self._patch}\n{start}"]
 
@@ -145,9 +150,9 @@ class World:
         self.loads.append(Load(self.tracker(), self.stream, self.random.randrange(1 << 30), rate, users))
         return self.loads[-1]
 
-    def tracker(self, api: ApiProcess | None = None) -> Tracker:
-        """Sends events that are checked as those of a load are."""
-        return Tracker(api or self.api, self.answers, self._seqs)
+    def tracker(self, url: str = "") -> Tracker:
+        """Sends events that are checked as those of a load are; `url`: of a proxy before the api."""
+        return Tracker(self.api, self.answers, self._seqs, url)
 
     # --- time ------------------------------------------------------------------------------------------------
 

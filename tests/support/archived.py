@@ -2,22 +2,26 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import pyarrow as pa
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from services.exporter.archives import change_row, event_row
 from services.exporter.reading import Reading
 from shared.contracts.event import EventMessage, to_event
 from shared.contracts.keys import partition_of, user_key
-from shared.contracts.topics import EVENTS
+from shared.contracts.topics import EVENTS, MEMBERSHIP_CHANGES
 from shared.domain.event import Event
 from shared.history.address import HistoryAddress
 from shared.history.index import PartitionIndex
+from shared.history.private_index import MarkT, RowT
 from shared.history.rows import Mark, Row, row_of, table_of
+from shared.history.schema import CHANGES
 from shared.history.table import Position
-from shared.history.writer import HistoryWriter, Stretch
+from shared.history.writer import ChangeWriter, HistoryWriter, Stretch, TableWriter
 from shared.runtime.kafka import topic_id
 from tests.support.served_api import PARTITIONS
 from tests.support.servers import Servers
@@ -40,7 +44,7 @@ def logged(events: Iterable[tuple[int, EventMessage, int]], partitions: int = 4)
 
 
 def table_of_events(events: Iterable[Owned], partitions: int = 4, log_epoch: str = LOG_EPOCH) -> pa.Table:
-    """The rows of the history, in `shared.history.schema.COLUMNS`; events in any order."""
+    """The rows of the history, in the columns of `shared.history.schema.EVENTS`; events in any order."""
     rows: list[Row] = []
     marks: list[Mark] = []
     for stretch in _stretches(events, partitions).values():
@@ -63,17 +67,39 @@ def archive_events(servers: Servers, history: str) -> None:
 
 def archive_log(bootstrap_servers: str, address: HistoryAddress, partitions: int) -> str:
     """Archive all of `events` that is not archived yet, as the archiver does; the log epoch."""
-    client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
-    log_epoch = topic_id(AdminClient(client), EVENTS)
-    writer = HistoryWriter(address, log_epoch)
-    settings = {"group.id": "test-archive", "enable.partition.eof": True, "enable.auto.commit": False}
-    consumer = Consumer(client | settings)
-    readings: dict[int, Reading] = {}
+    log_epoch = _log_epoch(bootstrap_servers, EVENTS)
+    row = partial(event_row, partitions=partitions)
+    _archive(bootstrap_servers, EVENTS, HistoryWriter(address, log_epoch), row, partitions)
+    return log_epoch
+
+
+def archive_sent_changes(servers: Servers, history: str) -> None:
+    """Archive all of `membership-changes` that is not archived yet, of an api of the tests."""
+    bootstrap_servers = servers.kafka_bootstrap_servers
+    log_epoch = _log_epoch(bootstrap_servers, MEMBERSHIP_CHANGES)
+    writer = ChangeWriter(HistoryAddress.of(history, CHANGES), log_epoch)
+    _archive(bootstrap_servers, MEMBERSHIP_CHANGES, writer, change_row, PARTITIONS)
+
+
+def _log_epoch(bootstrap_servers: str, topic: str) -> str:
+    return topic_id(AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0}), topic)
+
+
+def _archive(
+    bootstrap_servers: str,
+    topic: str,
+    writer: TableWriter[RowT, MarkT],
+    row_of_message: Callable[[Message], RowT | None],
+    partitions: int,
+) -> None:
+    client = {"bootstrap.servers": bootstrap_servers, "log_level": 0, "group.id": "test-archive"}
+    consumer = Consumer(client | {"enable.partition.eof": True, "enable.auto.commit": False})
+    readings: dict[int, Reading[RowT, MarkT]] = {}
     for partition, taken in writer.take(range(partitions), lambda: None).items():
-        start, _ = consumer.get_watermark_offsets(TopicPartition(EVENTS, partition), timeout=PATIENCE_S)
+        start, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=PATIENCE_S)
         first = start if taken.position is None else taken.position.next_offset
-        readings[partition] = Reading(partition, partitions, taken, first)
-    consumer.assign([TopicPartition(EVENTS, p, reading.next_offset) for p, reading in readings.items()])
+        readings[partition] = Reading(row_of_message, taken, first)
+    consumer.assign([TopicPartition(topic, p, reading.next_offset) for p, reading in readings.items()])
     unread = set(readings)
     deadline = time.monotonic() + PATIENCE_S
     while unread:
@@ -88,10 +114,9 @@ def archive_log(bootstrap_servers: str, address: HistoryAddress, partitions: int
     consumer.close()
     for reading in readings.values():
         reading.close()
-    return log_epoch
 
 
-def _stretches(events: Iterable[Owned], partitions: int) -> dict[int, Stretch]:
+def _stretches(events: Iterable[Owned], partitions: int) -> dict[int, Stretch[Row, Mark]]:
     rows: dict[int, list[Row]] = defaultdict(list)
     for tenant, event in events:
         partition = partition_of(user_key(tenant, event.user_id), partitions)
@@ -99,7 +124,7 @@ def _stretches(events: Iterable[Owned], partitions: int) -> dict[int, Stretch]:
     return {partition: _stretch(found) for partition, found in sorted(rows.items())}
 
 
-def _stretch(found: Sequence[Row]) -> Stretch:
+def _stretch(found: Sequence[Row]) -> Stretch[Row, Mark]:
     rows = sorted(found, key=lambda row: row.offset)
     end = Position(rows[-1].offset + 1, rows[-1].received_at)
     with PartitionIndex() as index:

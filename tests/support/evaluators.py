@@ -137,13 +137,13 @@ class ServiceProcess:
 
 
 def metric(process: ServiceProcess, name: str) -> float:
-    """The value of a metric without labels; 0 when it is not shown, or nobody answers (yet)."""
+    """The value of a metric, given with its labels if it has any; 0 when it is not shown, or nobody answers (yet)."""
     try:
         with urllib.request.urlopen(f"{process.url}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
     except OSError:
         return 0.0
-    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 class EvaluatorProcess(ServiceProcess):

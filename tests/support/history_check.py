@@ -9,11 +9,13 @@ from confluent_kafka.admin import AdminClient
 
 from shared.contracts.event import decode_event, to_event
 from shared.contracts.keys import checked_key
-from shared.contracts.topics import EVENTS
+from shared.contracts.topics import EVENTS, MEMBERSHIP_CHANGES
 from shared.domain.errors import InvalidEvent
 from shared.domain.event import Event
+from shared.history import schema as tables
 from shared.history.address import HistoryAddress
 from shared.history.payload_text import payload_text
+from shared.history.schema import CHANGES, TableSchema
 from shared.history.snapshot import HistoryReader, Snapshot
 from shared.runtime.kafka import topic_id
 from tests.support.oracle import counted
@@ -23,24 +25,26 @@ _COLUMNS = (
     "tenant, user_id, log_partition, log_offset, event_type, epoch_us(occurred_at), epoch_us(received_at), event_id, "
     "payload, is_repeat, makes_known, month = strftime(received_at, '%Y-%m')"
 )
+_TOPICS = {tables.EVENTS.name: EVENTS, CHANGES.name: MEMBERSHIP_CHANGES}
 User = tuple[int, str]
 
 
-def log_epoch_of(stream: Stream) -> str:
-    """The topic id of `events`."""
-    return topic_id(AdminClient({"bootstrap.servers": stream.bootstrap, "log_level": 0}), EVENTS)
+def log_epoch_of(stream: Stream, table: TableSchema = tables.EVENTS) -> str:
+    """The id of the topic that is archived in a table."""
+    return topic_id(AdminClient({"bootstrap.servers": stream.bootstrap, "log_level": 0}), _TOPICS[table.name])
 
 
 def snapshot_of(stream: Stream, address: HistoryAddress) -> Snapshot:
     """The newest."""
-    return HistoryReader(address, stream.partitions).snapshot(log_epoch_of(stream))
+    return HistoryReader(address, stream.partitions).snapshot(log_epoch_of(stream, address.schema))
 
 
 def rows_of(snapshot: Snapshot, columns: str = "*") -> list[tuple[Any, ...]]:
     """All rows of the files."""
     if not snapshot.files:
         return []
-    types = "hive_types = {'month': VARCHAR, 'makes_known': BOOLEAN}"
+    known = ", 'makes_known': BOOLEAN" if "makes_known=" in snapshot.files[0] else ""
+    types = f"hive_types = {{'month': VARCHAR{known}}}"
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
         return database.execute(
@@ -56,9 +60,10 @@ def differences(stream: Stream, snapshot: Snapshot) -> list[str]:
     return missing + [f"too much {row}" for row in (found - expected).elements()]
 
 
-def is_complete(stream: Stream, snapshot: Snapshot) -> bool:
+def is_complete(stream: Stream, snapshot: Snapshot, table: TableSchema = tables.EVENTS) -> bool:
     """Whether it reaches the end of the log, the markers of transactions included."""
-    return all(snapshot.next_offsets.get(p, 0) == end for p, end in stream.end_offsets().items())
+    ends = stream.end_offsets(_TOPICS[table.name])
+    return all(snapshot.next_offsets.get(p, 0) == end for p, end in ends.items())
 
 
 def _expected(stream: Stream, snapshot: Snapshot) -> list[tuple[Any, ...]]:

@@ -25,9 +25,9 @@ def free_port_base() -> int:
 class LocalRunner:
     """One installation in a folder, started and ended as often as wanted."""
 
-    def __init__(self, folder: Path, port_base: int, root: Path = ROOT) -> None:
-        """`root`: the checkout whose code runs, by its own environment."""
-        self._root = root
+    def __init__(self, folder: Path, port_base: int, root: Path = ROOT, **settings: str) -> None:
+        """`root`: the checkout whose code runs, by its own environment. `settings` of the services, by variable."""
+        self._root, self._settings = root, settings
         self.folder = folder
         self.port_base = port_base
         self.lines: list[str] = []
@@ -92,4 +92,4 @@ class LocalRunner:
 
     def _environment(self) -> dict[str, str]:
         ours = {"SHOAL_DATA": str(self.folder), "SHOAL_PORT_BASE": str(self.port_base)}
-        return {key: value for key, value in os.environ.items() if not key.startswith("SHOAL_")} | ours
+        return {key: value for key, value in os.environ.items() if not key.startswith("SHOAL_")} | self._settings | ours

@@ -142,7 +142,7 @@ class _Serving:
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self.wiring = Wiring(self._settings)
         self.wiring.passwords.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # they are many
-        server = Server(create_app(self._settings, self.wiring))
+        server = Server(create_app(self._settings, self.wiring), self.wiring.streams.end)
         serving = asyncio.create_task(server.serve_until(self._stop, self._listening))
         begun = asyncio.create_task(server.has_started.wait())
         await asyncio.wait((begun, serving), return_when=asyncio.FIRST_COMPLETED)

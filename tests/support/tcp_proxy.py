@@ -23,13 +23,14 @@ class _Fault(NamedTuple):
     pause_s: float = 0
     swallows: bool = False
     refuses: bool = False
+    breaks_answers: bool = False
 
 
 class _Link:
     """A client's connection and the one to the target that belongs to it."""
 
-    def __init__(self, *sides: asyncio.StreamWriter) -> None:
-        self._sides = sides
+    def __init__(self, to_client: asyncio.StreamWriter, to_target: asyncio.StreamWriter) -> None:
+        self.to_client, self._sides = to_client, (to_client, to_target)
         self.has_lost_bytes = False
 
     def reset(self) -> None:
@@ -97,6 +98,10 @@ class TcpProxy:
     def set_reset(self) -> None:
         """RST to all, and to whoever connects."""
         self._set(_Fault(refuses=True))
+
+    def set_break_answers(self) -> None:
+        """What clients send arrives; instead of an answer they get RST."""
+        self._set(_Fault(breaks_answers=True))
 
     def lose_connections(self) -> None:
         """Stall the connections there are for good, until `set_pass`; new ones are served as before.
@@ -197,6 +202,9 @@ class TcpProxy:
                 continue  # another fault holds for the rest
             if fault.swallows or link.has_lost_bytes:
                 link.has_lost_bytes = True
+                return
+            if fault.breaks_answers and writer is link.to_client:
+                link.reset()
                 return
             piece, data = data[: fault.piece], data[fault.piece :]
             writer.write(piece)

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.caller_tables import api_keys
 from services.api.scopes import KeyType
-from services.api.tables import api_keys, tenants
+from services.api.tables import tenants
 
 
 class ApiKeyRow(NamedTuple):

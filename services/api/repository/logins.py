@@ -9,8 +9,9 @@ from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.caller_tables import logins, refresh_tokens, sign_in_attempts
 from services.api.scopes import Role
-from services.api.tables import logins, refresh_tokens, sign_in_attempts, tenants
+from services.api.tables import tenants
 
 
 class LoginRow(NamedTuple):

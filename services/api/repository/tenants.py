@@ -30,6 +30,11 @@ class TenantRepository:
         rows = await self._connection.execute(select(tenants.c.slug, tenants.c.id).order_by(tenants.c.id))
         return {row.slug: row.id for row in rows}
 
+    async def slug(self, tenant: int) -> str:
+        """The slug of a tenant, which must exist."""
+        result = await self._connection.execute(select(tenants.c.slug).where(tenants.c.id == tenant))
+        return str(result.scalar_one())
+
     async def lock(self, tenant: int) -> None:
         """Let other holders of this lock wait for the end of the transaction: taken before that of any segment."""
         await self._connection.execute(

@@ -26,6 +26,7 @@ from shared.domain.condition import references
 from shared.domain.definition import parse_definition
 from shared.domain.errors import InvalidEvent
 from shared.domain.reader import MAX_EVENT_TYPE
+from shared.history.schema import CHANGES
 
 router = APIRouter(route_class=GuardedRoute, tags=["explorer"])
 
@@ -101,6 +102,31 @@ async def list_user_events(
             "payload": _json(event.payload),
         }
         for event in found
+    ]
+    return JsonAnswer({"count": count, "results": results})
+
+
+@router.get("/api/explorer/users/{user_id}/history/", response_model=history_schemas.UserHistory)
+async def list_user_changes(
+    request: Request, wiring: WiringOf, caller: CallerOf, user_id: str, limit: _Limit = 50
+) -> Response:
+    """Which segments a user entered and exited, the newest change first; from the archived changes."""
+    user = _user(user_id)
+    count, found = await wiring.history.ask(
+        "history", request.receive, lambda opened: users.changes(opened, caller.tenant, user, limit), of=CHANGES
+    )
+    async with wiring.database.begin(caller.tenant) as work:
+        names = await work.segments.names(caller.tenant, {change.segment_id for change in found})
+    results = [
+        {
+            "segment_id": change.segment_id,
+            "segment_name": names.get(change.segment_id),
+            "change": change.change,
+            "at": text_of_us(change.at_us),
+            "reason": change.reason,
+            "version": change.version,
+        }
+        for change in found
     ]
     return JsonAnswer({"count": count, "results": results})
 

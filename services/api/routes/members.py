@@ -3,17 +3,18 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from services.api import schemas
 from services.api.cursors import cursor_of, read_cursor
 from services.api.errors import Invalid
 from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
-from services.api.instants import text_of_us
+from services.api.instants import given_time, text_of_us
 from services.api.member_pages import START, Member, Place
 from services.api.members import count_members
 from services.api.scopes import Scope, needs
+from services.api.use_cases.members_then import members_then
 from services.api.use_cases.segments import find
 from services.api.wiring import WiringOf
 
@@ -34,17 +35,24 @@ class MembersCursor(msgspec.Struct, array_like=True, frozen=True):
 @router.get("/api/segments/{segment_id:id}/members/", response_model=schemas.MembersPage)
 @needs(Scope.READ)
 async def list_members(
+    request: Request,
     wiring: WiringOf,
     caller: CallerOf,
     segment_id: int,
     limit: Annotated[int, Query(ge=1, le=MAX_MEMBERS)] = 1000,
     cursor: Annotated[str | None, Query(max_length=_MAX_CURSOR_CHARS)] = None,
+    at: str | None = None,
 ) -> Response:
-    """The members now, and when they entered.
+    """The members now, or at an instant of the past (`at`), and when they entered.
 
-    Whoever is a member from the first page to the last is there exactly once, whoever enters or leaves meanwhile.
-    A page may be shorter than `limit`; the last one has no `next_cursor`. `count` is of now, for the whole segment.
+    With `at`: exactly those of that instant, by user id; 503 while not all changes until then are archived. Without:
+    whoever is a member from the first page to the last is there exactly once, whoever enters or leaves meanwhile. A
+    page may be shorter than `limit`; the last one has no `next_cursor`. `count` is of the whole segment.
     """
+    if at is not None:
+        at_us = given_time("at", at)
+        then = await members_then(wiring, caller, request.receive, segment_id, at_us, limit, cursor)
+        return JsonAnswer(page_of(then.members, then.next_cursor, then.total))
     place = START if cursor is None else _place(cursor, segment_id, wiring.settings.partitions)
     async with wiring.database.begin(caller.tenant) as work:
         await find(work, caller, segment_id)

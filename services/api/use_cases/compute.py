@@ -14,7 +14,7 @@ from services.api.auth import Caller
 from services.api.database import UnitOfWork
 from services.api.errors import Conflict, Invalid, NotFound
 from services.api.repository.segments import SegmentRow
-from services.api.use_cases import references
+from services.api.use_cases import references, webhooks
 from services.api.use_cases.wishes import wish
 from shared.contracts.progress import Progress
 from shared.domain.references import references_in
@@ -137,3 +137,6 @@ async def _finish(work: UnitOfWork, segment: SegmentRow) -> None:
         last_computed_at=func.now(),
         compute_finished_at=func.now(),
     )
+    finished = await work.segments.locked(segment.id)
+    assert finished is not None
+    await webhooks.tell_recomputed(work, finished)

@@ -1,10 +1,10 @@
-"""Users as the history knows them. Each function asks it, and raises NotFound for a user without events."""
+"""Users as the history knows them. Each function asks it; who asks for a user without events gets NotFound."""
 
 from typing import NamedTuple
 
 from services.api.errors import NotFound
 from services.api.history import Opened
-from shared.history import explorer_sql
+from shared.history import changes_sql, explorer_sql
 from shared.history.engine import fetch
 
 
@@ -33,6 +33,16 @@ class PastEvent(NamedTuple):
     event_type: str
     occurred_at_us: int
     payload: str
+
+
+class PastChange(NamedTuple):
+    """A turn of a membership; the instant in microseconds since 1970."""
+
+    segment_id: int
+    change: str
+    at_us: int
+    reason: str
+    version: int
 
 
 class EventsWanted(NamedTuple):
@@ -64,3 +74,9 @@ def events(opened: Opened, tenant: int, user_id: str, wanted: EventsWanted, limi
         raise NotFound("no event of such a user is archived")
     rows = fetch(opened.cursor, explorer_sql.events_statement(tenant, user_id, *wanted, limit))
     return found, [PastEvent(*row) for row in rows]
+
+
+def changes(opened: Opened, tenant: int, user_id: str, limit: int) -> tuple[int, list[PastChange]]:
+    """How many changes the user's memberships had, and the newest of them; `opened` with the changes."""
+    rows = fetch(opened.cursor, changes_sql.user_changes_statement(tenant, user_id, limit))
+    return (rows[0][-1] if rows else 0), [PastChange(*row[:-1]) for row in rows]

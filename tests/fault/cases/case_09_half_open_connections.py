@@ -4,11 +4,10 @@ Nothing tells a worker but its own patience. To Kafka: within the session timeou
 over, or by itself; to Redis: within the time limit of an answer.
 """
 
-from deploy.local.ports import HOST
 from tests.fault.check import Verdict, check
+from tests.fault.redis_proxy import redis_proxy
 from tests.fault.registry import case, case_of
 from tests.fault.world import World
-from tests.support.tcp_proxy import TcpProxy
 
 SESSION_S = 6
 RESTART_S = 15
@@ -37,10 +36,7 @@ def lose_connections_to_kafka(world: World, variant: str) -> Verdict:
 
 @case(9, "half-open connections to Redis")
 def lose_connections_to_redis(world: World) -> Verdict:
-    address = world.addresses.redis_url
-    port = int(address.rsplit(":", 1)[1].split("/")[0])
-    with TcpProxy(HOST, port) as proxy:
-        behind = {"SHOAL_REDIS_URL": address.replace(f":{port}/", f":{proxy.port}/")}
+    with redis_proxy(world) as (proxy, behind):
         worker = world.new_evaluator(environ=behind, supervised=True).await_ready()
         world.activate()
         world.load()

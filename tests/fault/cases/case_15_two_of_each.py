@@ -1,13 +1,11 @@
 """Case 15: two relays, two exporters and two sweeps at once; one of each pair is a zombie for a while."""
 
 import signal
-from collections import Counter
 
-from shared.contracts.command import decode_command
-from shared.contracts.topics import COMMANDS
 from tests.fault.check import Verdict, check
 from tests.fault.definitions import DEFINITIONS
 from tests.fault.registry import case
+from tests.fault.wishes import wrong_wishes
 from tests.fault.world import RATE, World
 
 STOPPED_S = 12.0
@@ -35,17 +33,4 @@ def two_of_each(world: World) -> Verdict:
     world.activate(DEFINITIONS[half:])
     world.await_recovery()
     ends = [life.last_line for process in (*exporters, *evaluators) for life in process.lives]
-    return check(world).besides(*_doubled(world), note=f"{len(ends)} ends by themselves")
-
-
-def _doubled(world: World) -> list[str]:
-    """Wishes that say two things under one number: two relays would have disagreed."""
-    said: dict[tuple[int, int], set[bytes]] = {}
-    copies: Counter[tuple[int, int]] = Counter()
-    for message in world.stream.read(COMMANDS, world.stream.partitions):
-        command = decode_command(message.value() or b"")
-        number = command.segment_id, command.outbox_id
-        said.setdefault(number, set()).add(message.value() or b"")
-        copies[number] += 1
-    lacking = [f"wish {number}: {count} copies" for number, count in copies.items() if count < world.stream.partitions]
-    return [*lacking, *(f"wish {number}: {texts}" for number, texts in said.items() if len(texts) > 1)]
+    return check(world).besides(*wrong_wishes(world), note=f"{len(ends)} ends by themselves")

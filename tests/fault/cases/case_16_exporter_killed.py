@@ -1,13 +1,14 @@
 """Case 16: `kill -9` of an exporter between data files and commit, after the commit, and at any time under load.
 
-What it archives after a start has other borders than before; every event is in the history once all the same.
+What it archives after a start has other borders than before; every event and every change is in the history
+once all the same.
 """
 
 import signal
 
 from deltalake import DeltaTable
 
-from shared.history.schema import EVENTS_TABLE
+from shared.history.schema import CHANGES, EVENTS, TableSchema
 from tests.fault.check import Verdict, check
 from tests.fault.registry import case, case_of
 from tests.fault.world import RATE, World
@@ -54,7 +55,11 @@ def _begin(world: World) -> None:
 def _checked(world: World, faults: list[str], note: str) -> Verdict:
     """As `check`; then what crashes left behind is removed, and the table is still whole."""
     verdict = check(world)
-    table = DeltaTable(str(world.history / EVENTS_TABLE))
-    orphans = table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
+    orphans = [path for schema in (EVENTS, CHANGES) for path in _vacuum(world, schema)]
     again = [f"after vacuum: {line}" for line in check(world).differences]
     return verdict.besides(*faults, *again, note=f"{note}, {len(orphans)} files that no commit names")
+
+
+def _vacuum(world: World, schema: TableSchema) -> list[str]:
+    table = DeltaTable(str(world.history / schema.name))
+    return table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)

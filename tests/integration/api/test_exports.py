@@ -1,6 +1,7 @@
 """Export requests: stored, sent to the exporter, and followed through `progress`."""
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from tests.support.served_api import PATIENCE_S, ServedApi, next_messages, readi
 from tests.support.servers import Servers
 
 
-def await_export(api: ServedApi, path: str, status: str) -> dict[str, Any]:
-    """The export once it has this status."""
+def await_export(api: ServedApi, path: str, status: str, detail: str | None = None) -> dict[str, Any]:
+    """The export once it has this status, and this detail."""
     deadline = time.monotonic() + PATIENCE_S
-    while (export := api.get(path))["status"] != status:
+    while ((export := api.get(path))["status"], export["detail"]) != (status, detail):
         assert time.monotonic() < deadline, export
         time.sleep(0.02)  # the api has no way to wait for a status
     found: dict[str, Any] = export
@@ -34,15 +35,12 @@ def test_an_export_is_requested_once_and_follows_the_reports(servers: Servers, a
     request = decode_export_request(message.value() or b"")
     assert message.key() == str(export_id).encode()
     assert (request.export_id, request.segment_id, request.format) == (export_id, segment_id, "parquet")
-
-    def reported(status: str, error: str | None = None) -> Progress:
-        outbox_id = request.outbox_id
-        return Progress(kind="export", id=export_id, outbox_id=outbox_id, status=status, error=error)  # type: ignore[arg-type]
-
+    reported = partial(Progress, "export", export_id, request.outbox_id)
     one = f"{path}?export_id={export_id}"
-    report(servers, reported("running"))
-    await_export(api, one, "running")
-    report(servers, reported("failed", "not available"), reported("running"), reported("complete"))
+    report(servers, reported("running", row_count=7), reported("running", row_count=3, detail="it waits"))
+    running = await_export(api, one, "running", detail="it waits")
+    assert running["row_count"] == 7, "another attempt begins anew, which is no step back"
+    report(servers, reported("failed", error="not available"), reported("running"), reported("complete"))
     assert await_export(api, one, "failed") == {
         "id": export_id,
         "export_id": export_id,
@@ -51,7 +49,11 @@ def test_an_export_is_requested_once_and_follows_the_reports(servers: Servers, a
         "row_count": None,
         "download_url": None,
         "expires_at": None,
+        "as_of": None,
+        "size": None,
+        "sha256": None,
         "error": "not available",
+        "detail": None,
     }
     other = api.client.post(path).json()["id"]
     assert [export["id"] for export in api.get(path)["results"]] == [other, export_id]

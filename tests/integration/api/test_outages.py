@@ -1,11 +1,16 @@
 """Every part down: each answer says so and when to try again, and nothing hangs."""
 
+import socketserver
+import threading
 import time
 
 import httpx
+import pytest
 
+from deploy.local.ports import HOST
 from services.api.app import create_app
 from services.api.bodies import MAX_BODY_BYTES
+from services.api.database import Database, DatabaseUnavailable
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 from tests.support.served_api import KEY, TOKEN_SECRET, ServedApi
@@ -56,3 +61,27 @@ def test_a_client_that_sends_too_much_gets_its_answer(api: ServedApi) -> None:
             answer = api.client.post(path, content=b" " * size, headers={"Content-Type": "application/json"})
             assert (answer.status_code, list(answer.json())) == (413, ["detail"])
     assert api.get("/api/segments/")["results"] == []
+
+
+@pytest.mark.parametrize("sqlstate", ["57P03", "53300"])
+async def test_a_database_that_lets_nobody_in_yet_is_an_outage_and_no_defect(sqlstate: str) -> None:
+    class Refusing(socketserver.BaseRequestHandler):
+        """PostgreSQL while it starts, or when all its connections are taken."""
+
+        def handle(self) -> None:
+            while self.request.recv(4096)[4:8] == b"\x04\xd2\x16\x2f":  # asks for TLS
+                self.request.sendall(b"N")
+            said = f"SFATAL\0C{sqlstate}\0Mnot now\0\0".encode()
+            self.request.sendall(b"E" + (len(said) + 4).to_bytes(4) + said)
+
+    with socketserver.ThreadingTCPServer((HOST, 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            database = Database(f"postgresql://somebody@{HOST}:{server.server_address[1]}/any")
+            with pytest.raises(DatabaseUnavailable, match="not now"):
+                await database.ping()
+            await database.close()
+        finally:
+            server.shutdown()
+            thread.join()

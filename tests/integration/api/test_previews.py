@@ -15,6 +15,7 @@ from duckdb import InterruptException
 from services.api.instants import text_of_us
 from shared.domain.times import SECOND_US, parse_time
 from shared.history.engine import fetch
+from shared.history.schema import EVENTS
 from shared.history.statement import Statement
 from shared.runtime.metrics import API
 from tests.integration.api.history import PREVIEW, count, event, group, preview, track
@@ -238,7 +239,7 @@ def test_a_client_that_goes_away_frees_its_slot(api: ServedApi) -> None:
     head = f"POST {PREVIEW} HTTP/1.1\r\nHost: api\r\nAuthorization: ApiKey {KEY}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     address = urlsplit(api.url)
-    with api.wiring.history._reader._lock:
+    with api.wiring.history._readers[EVENTS.name]._lock:
         # which the question needs: it is still there when the client leaves
         with socket.create_connection((address.hostname, address.port)) as client:
             client.sendall(head.encode() + body)
@@ -267,7 +268,7 @@ def test_a_question_that_runs_does_not_hold_up_the_end_of_the_api(api: ServedApi
 
 def test_an_answer_that_takes_too_long_is_unavailable(api: ServedApi) -> None:
     settings = api.wiring.settings.model_copy(update={"history_time_limit_s": 0.05})
-    with served_api(settings) as hasty, hasty.wiring.history._reader._lock:
+    with served_api(settings) as hasty, hasty.wiring.history._readers[EVENTS.name]._lock:
         answer = hasty.client.get("/api/explorer/users/")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.json() == {"detail": "the answer takes longer than 0.05 s"}

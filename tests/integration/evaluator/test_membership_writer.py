@@ -187,3 +187,19 @@ async def test_what_is_announced_stands_in_redis_with_the_next_script_only(redis
     assert published == keys.Published(5, 1, 900)
     assert not published.covers(await redis.get(keys.head_key(PARTITION)))
     assert published.covers(b"5 1")
+
+
+@pytest.mark.parametrize("how", ["check", "lost"])
+async def test_what_was_said_to_be_sent_is_forgotten_when_scripts_are_numbered_anew(redis: Any, how: Any) -> None:
+    """A number of the earlier numbering would cover scripts whose changes are not sent."""
+    writer, _ = _owner(redis, 5)
+    await writer.take_over()
+    for _ in range(3):
+        await writer.write([], 10)
+    writer.announce(900)
+    await writer.write([], 11)
+    published = keys.published_key(PARTITION)
+    assert keys.published_of(await redis.get(published)) == (5, 3, 900)
+    await writer.take_over(how)
+    await writer.write([], 12)
+    assert await redis.exists(published) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.history.address import HistoryAddress
-from tests.support.evaluators import ExporterProcess, exporters
+from tests.support.evaluators import EvaluatorProcess, ExporterProcess, environment, evaluators, exporters
 from tests.support.stream import Stream, fresh_stream
 
 PARTITIONS = 4
@@ -41,3 +41,10 @@ def new_exporter(
     }
     with exporters(environ) as make:
         yield make
+
+
+@pytest.fixture
+def evaluator(stream: Stream, redis_url: str) -> Iterator[EvaluatorProcess]:
+    """One at work."""
+    with evaluators(environment(stream.bootstrap, redis_url, SHOAL_PARTITIONS=str(PARTITIONS))) as make:
+        yield make().await_ready()

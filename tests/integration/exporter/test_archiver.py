@@ -60,7 +60,7 @@ def test_killed_between_data_file_and_commit(
     send(stream, 300)
     exporter = new_exporter(environ={"SHOAL_EXPORTER_CRASH_AT": "after_data_file:1"})
     assert exporter.await_exit(WITHIN_S) == -signal.SIGKILL
-    left = set(map(str, Path(address.events).rglob("*.parquet")))
+    left = set(map(str, Path(address.table.uri).rglob("*.parquet")))
     assert left
     send(stream, 300, first=300)
     new_exporter()
@@ -174,11 +174,11 @@ def test_storage_that_is_away_is_told_of_and_archiving_goes_on_when_it_is_back(
         return str(exporter.readiness().get("history"))
 
     wait_for(lambda: str(address.folder) in history(), WITHIN_S, "the fault is told")
-    assert metric(exporter, "shoal_exporter_archive_failures_total") >= 1
+    assert metric(exporter, 'shoal_exporter_archive_failures_total{table="events"}') >= 1
     address.folder.unlink()
     exporter.await_ready()
     await_archived(stream, address)
-    assert metric(exporter, "shoal_exporter_archived_rows_total") == 100
+    assert metric(exporter, 'shoal_exporter_archived_rows_total{table="events"}') == 100
 
 
 def test_a_bucket_that_comes_and_goes_under_load(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.exporter.app import GROUP, Exporter, create_app
+from services.exporter.app import Exporter, create_app
 from services.exporter.delivery import DELIVERY_TIMEOUT_MS, Delivery, NotDelivered
+from services.exporter.request_loop import GROUP
 from services.exporter.requests import Outgoing
 from services.exporter.settings import ExporterSettings
 from shared.contracts.progress import decode_progress
@@ -29,15 +30,18 @@ class CrashingDelivery(Delivery):
         self._after = after
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
-        if self._after:
+        is_final = any(decode_progress(message.value or b"").status != "running" for message in messages)
+        if self._after or not is_final:
             await super().send(messages)
-        raise Crash
+        if is_final:
+            raise Crash
 
 
-def _settings(bootstrap_servers: str, folder: Path) -> ExporterSettings:
+def _settings(bootstrap_servers: str, redis_url: str, folder: Path) -> ExporterSettings:
     return ExporterSettings(
         kafka_bootstrap_servers=bootstrap_servers,
-        redis_url="redis://127.0.0.1:1",
+        redis_url=redis_url,
+        export_wait_s=0.1,  # nobody evaluates: every export fails
         history=str(folder / "history"),
         exports=str(folder / "exports"),
         port=free_port(),
@@ -46,24 +50,24 @@ def _settings(bootstrap_servers: str, folder: Path) -> ExporterSettings:
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_crash_beside_the_acknowledgement_loses_no_answer(
-    kafka_bootstrap_servers: str, tmp_path: Path, after: bool
+    kafka_bootstrap_servers: str, redis_url: str, tmp_path: Path, after: bool
 ) -> None:
+    settings = _settings(kafka_bootstrap_servers, redis_url, tmp_path)
     ensure_topics(kafka_bootstrap_servers, declare(12))
     produce(kafka_bootstrap_servers, [request(number) for number in range(1, 9)])
     crashing = CrashingDelivery(kafka_bootstrap_servers, after=after)
     with pytest.raises(Crash):
-        await Exporter(_settings(kafka_bootstrap_servers, tmp_path), crashing, Watchdog(60, "test")).run(
-            asyncio.Event()
-        )
+        await Exporter(settings, crashing, Watchdog(60, "test")).run(asyncio.Event())
     assert await asyncio.to_thread(committed, kafka_bootstrap_servers, GROUP) == 0
 
     stop = asyncio.Event()
-    running = asyncio.create_task(create_app(_settings(kafka_bootstrap_servers, tmp_path)).run(stop))
+    running = asyncio.create_task(create_app(settings).run(stop))
     answered: set[int] = set()
     count = 8
     while answered != set(range(1, 9)):
         messages = await asyncio.to_thread(await_messages, kafka_bootstrap_servers, PROGRESS, count)
-        answered = {decode_progress(m.value() or b"").id for m in messages}
+        reports = [decode_progress(m.value() or b"") for m in messages]
+        answered = {report.id for report in reports if report.status == "failed"}
         count = len(messages) + 1
     stop.set()
     await running

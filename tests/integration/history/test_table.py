@@ -13,7 +13,7 @@ import pytest
 from shared.domain.event import Event
 from shared.history.address import HistoryAddress
 from shared.history.errors import HistoryUnavailable
-from shared.history.rows import Mark, row_of
+from shared.history.rows import Mark, Row, row_of
 from shared.history.snapshot import HistoryReader, Snapshot
 from shared.history.table import Conflict, Position, commit, create_table, open_table
 from shared.history.upkeep import EQUAL_FILES, LARGE_ROWS, SMALL_FILES, SMALL_ROWS, File, Upkeep, worth_merging
@@ -24,7 +24,7 @@ LOG = "a-log"
 START_US = 1_790_000_000_000_000
 
 
-def stretch(start: int, end: int, partition: int = 0) -> Stretch:
+def stretch(start: int, end: int, partition: int = 0) -> Stretch[Row, Mark]:
     """The rows of [start, end) but for every tenth, which was none."""
     rows = [
         row_of(1, Event(f"u{n % 7}", f"t{n % 3}", START_US + n, START_US + n, n, {"n": n}, f"id-{n}"), partition)
@@ -91,7 +91,7 @@ def test_what_the_table_has_already_is_left_out(address: HistoryAddress, reader:
 
 @pytest.mark.parametrize("elsewhere", [stretch(0, 10), stretch(30, 40)])
 def test_a_stretch_that_does_not_meet_the_number_is_refused_whole(
-    address: HistoryAddress, reader: HistoryReader, elsewhere: Stretch
+    address: HistoryAddress, reader: HistoryReader, elsewhere: Stretch[Row, Mark]
 ) -> None:
     writer = HistoryWriter(address, LOG)
     writer.append({0: stretch(0, 20), 1: stretch(0, 20, 1)})

@@ -174,6 +174,20 @@ def test_reset(proxy: TcpProxy) -> None:
             assert ask(new, b"2") == b"2"
 
 
+def test_broken_answers_are_those_to_what_arrived(proxy: TcpProxy) -> None:
+    with client(proxy) as old:
+        assert ask(old, b"1") == b"1"
+        proxy.set_break_answers()
+        before = proxy.forwarded
+        old.sendall(b"22")
+        with pytest.raises(ConnectionResetError):
+            old.recv(1)
+        assert proxy.forwarded == before + 2
+        proxy.set_pass()
+        with client(proxy) as new:
+            assert ask(new, b"3") == b"3"
+
+
 def test_drop(proxy: TcpProxy) -> None:
     with client(proxy) as old:
         assert ask(old, b"1") == b"1"

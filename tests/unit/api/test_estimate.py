@@ -9,7 +9,7 @@ from services.api.history import Opened
 from services.api.use_cases.previews import SAMPLED_USERS, Estimate, Question, estimate
 from shared.domain.definition import parse_definition
 from shared.history.engine import Engine
-from shared.history.schema import COLUMNS
+from shared.history.schema import EVENTS
 
 NOW_US = 1_800_000_000_000_000
 KINDS = 10
@@ -26,7 +26,7 @@ def estimates(folder: Path, users: int) -> list[Estimate]:
     """Of so many users of tenant 1, for each type of event those who have one, which are equally many."""
     with duckdb.connect() as connection:
         rows = connection.sql(USERS.format(users=users, kinds=KINDS))
-        assert rows.columns == COLUMNS.names
+        assert rows.columns == EVENTS.columns.names
         rows.to_parquet(str(folder / "events"), partition_by=["month", "makes_known"])
     count = {"type": "event_count", "operator": "gte", "value": 1}
     definitions = [{"logic": "AND", "conditions": [{**count, "event_type": f"type-{n}"}]} for n in range(KINDS)]

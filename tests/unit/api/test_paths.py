@@ -22,7 +22,6 @@ import pytest
         "/api/segments/previews/",
         "/api/segments//membership/",
         "/api/auth/",
-        "/api/webhooks/",
         "/docs",
         "/openapi.json",
     ],

@@ -13,7 +13,7 @@ from shared.contracts.export_request import (
     encode_export_request,
     export_request_key,
 )
-from shared.contracts.progress import Progress, decode_progress, encode_progress, progress_key
+from shared.contracts.progress import ExportedFile, Progress, decode_progress, encode_progress, progress_key
 from shared.contracts.question import (
     Answer,
     Explain,
@@ -40,6 +40,8 @@ DEFINITION = {
 COMMAND = Command(tenant=1, segment_id=5, outbox_id=9, serving=VersionWish(2, DEFINITION))
 REQUEST = ExportRequest(export_id=8, outbox_id=21, tenant=1, segment_id=5, format="csv")
 REPORT = Progress("segment", 5, 9, "ready", version=2, partition=3, cutover=77)
+FILE = ExportedFile("8-0af3.csv", 61, "9f86", 1_700_000_000_000_000, 1_700_000_600_000_000)
+COMPLETE = Progress("export", 8, 21, "complete", row_count=2, file=FILE)
 
 
 def test_a_change_is_frozen() -> None:
@@ -73,9 +75,20 @@ def test_a_report_is_frozen() -> None:
     assert progress_key(REPORT) == b"5"
     assert encode_progress(REPORT) == (
         b'{"kind":"segment","id":5,"outbox_id":9,"status":"ready","version":2,"partition":3,"cutover":77,'
-        b'"error":null,"schema_version":1}'
+        b'"error":null,"row_count":null,"detail":null,"file":null,"schema_version":1}'
     )
-    assert decode_progress(encode_progress(REPORT)) == REPORT
+    assert encode_progress(COMPLETE) == (
+        b'{"kind":"export","id":8,"outbox_id":21,"status":"complete","version":null,"partition":-1,"cutover":null,'
+        b'"error":null,"row_count":2,"detail":null,"file":{"name":"8-0af3.csv","size":61,"sha256":"9f86",'
+        b'"as_of_us":1700000000000000,"expires_at_us":1700000600000000},"schema_version":1}'
+    )
+    for report in (REPORT, COMPLETE):
+        assert decode_progress(encode_progress(report)) == report
+
+
+def test_a_report_from_before_files_is_still_read() -> None:
+    old = b'{"kind":"export","id":8,"outbox_id":21,"status":"failed","error":"no","schema_version":1}'
+    assert decode_progress(old) == Progress("export", 8, 21, "failed", error="no")
 
 
 def test_a_question_is_frozen() -> None:

@@ -1,10 +1,10 @@
-"""What the exporter answers: an honest `failed` to a request, a dead letter with the reason to anything else."""
+"""What the exporter answers: reports under the export's own id, a dead letter with the reason to what is no request."""
 
 from typing import NamedTuple
 
 import pytest
 
-from services.exporter.requests import NOT_AVAILABLE, answer
+from services.exporter.requests import NoRequest, dead_letter, read_request, report
 from shared.contracts.dead_letter import RESENT_FROM, read_dead_letter_headers
 from shared.contracts.export_request import ExportRequest, encode_export_request, export_request_key
 from shared.contracts.progress import Progress, decode_progress
@@ -21,14 +21,13 @@ class Message(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ((RESENT_FROM, b"3:4"),)
 
 
-def test_a_request_is_answered_as_failed_with_the_reason_under_its_own_key() -> None:
+def test_a_request_is_answered_under_its_own_key() -> None:
     request = ExportRequest(export_id=8, outbox_id=21, tenant=1, segment_id=5, format="csv")
-    given = answer(Message(export_request_key(8), encode_export_request(request)))
+    assert read_request(Message(export_request_key(8), encode_export_request(request))) == request
+    given = report(request, "failed", error="why")
     assert (given.topic, given.key, given.headers) == ("progress", b"8", [])
     assert given.value is not None
-    assert decode_progress(given.value) == Progress(
-        kind="export", id=8, outbox_id=21, status="failed", error=NOT_AVAILABLE
-    )
+    assert decode_progress(given.value) == Progress("export", 8, 21, "failed", error="why")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,10 @@ def test_a_request_is_answered_as_failed_with_the_reason_under_its_own_key() -> 
 def test_what_is_no_request_becomes_a_dead_letter_with_its_bytes_and_the_reason(
     value: bytes | None, reason: str
 ) -> None:
-    given = answer(Message(b"8", value))
+    message = Message(b"8", value)
+    with pytest.raises(NoRequest) as raised:
+        read_request(message)
+    given = dead_letter(message, raised.value)
     assert (given.topic, given.key, given.value) == ("dead-letters", b"8", value)
     origin = read_dead_letter_headers(given.headers)
     assert (origin.source_topic, origin.source_partition, origin.source_offset) == ("export-requests", 2, 17)

@@ -14,11 +14,11 @@ import pytest
 
 from shared.history.engine import Engine, fetch, read_again
 from shared.history.errors import HistoryBroken, HistoryOverloaded, HistoryUnavailable
-from shared.history.schema import COLUMNS, PARTITION_BY
+from shared.history.schema import EVENTS
 from shared.history.statement import Statement
 
 MINUTE_US = 60_000_000
-FILE_COLUMNS = pa.schema([field for field in COLUMNS if field.name not in PARTITION_BY])
+FILE_COLUMNS = EVENTS.file_columns
 
 
 def write(history: Path, name: str = "x", rows: int = 3) -> str:
@@ -56,7 +56,7 @@ def test_a_session_sees_the_events_of_its_files_with_the_columns_of_the_schema(e
     one, two = write(history, "one"), write(history, "two", rows=2)
     with engine.session([one]) as first, engine.session([one, two]) as second:
         assert [len(fetch(each, Statement("SELECT * FROM events", {}))) for each in (first, second)] == [3, 5]
-    assert [name for name, *_ in rows(engine, [one], "DESCRIBE events")] == COLUMNS.names
+    assert [name for name, *_ in rows(engine, [one], "DESCRIBE events")] == EVENTS.columns.names
 
 
 def test_without_files_there_are_no_events_and_the_same_columns(engine: Engine, history: Path) -> None:

@@ -18,6 +18,8 @@ _UNITS = (
     "_segments",
     "_offsets",
     "_questions",
+    "_deliveries",
+    "_streams",
 )
 _SECTIONS = (metrics.API, metrics.EVALUATOR, metrics.EXPORTER, REGISTRY)
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0005"
 
 _ROLE = "shoal_tenant"
 _TENANT = "current_setting('shoal.tenant')::bigint"
@@ -22,6 +22,8 @@ _POLICIES = {
     "progress_reports": ("select", f"kind = 'segment' and id in {_OWN_SEGMENTS}"),
     "audits": ("select", f"tenant_id = {_TENANT}"),
     "audit_mismatches": ("select", f"tenant_id = {_TENANT}"),
+    "webhooks": ("select, insert, update, delete", f"tenant_id = {_TENANT}"),
+    "webhook_deliveries": ("select, insert, update, delete", "webhook_id in (select id from webhooks)"),
     "logins": ("select, insert, update", f"tenant_id = {_TENANT}"),
     "refresh_tokens": ("select, delete", "login_id in (select id from logins)"),
     "api_keys": ("select, insert, update", f"tenant_id = {_TENANT}"),

@@ -1,4 +1,4 @@
-"""The topic `events`, read by the archivers of a group; where to begin is told by the history, not by the group."""
+"""A topic as it is read by the archivers of a group; where to begin is told by the history, not by the group."""
 
 import logging
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from shared.contracts.topics import EVENTS, EVENTS_MAX_BYTES
+from shared.contracts.topics import EVENTS_MAX_BYTES
 from shared.runtime.kafka import topic_id
 
 _AT_ONCE = 5_000
@@ -24,11 +24,12 @@ class Ends(NamedTuple):
     end: int
 
 
-class EventLog:
+class TopicLog:
     """One member of the group. For one thread."""
 
-    def __init__(self, bootstrap_servers: str, group: str, session_timeout_s: float) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, group: str, session_timeout_s: float) -> None:
         """Joins the group, without waiting for it."""
+        self._topic = topic
         client: dict[str, str | int | float | bool] = {
             "bootstrap.servers": bootstrap_servers,
             "log_level": 3,
@@ -54,27 +55,27 @@ class EventLog:
         )
         self.owned: frozenset[int] = frozenset()
         self._changed = False
-        self._consumer.subscribe([EVENTS], on_assign=self._on_assigned, on_revoke=self._on_revoked)
+        self._consumer.subscribe([topic], on_assign=self._on_assigned, on_revoke=self._on_revoked)
 
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
 
     def log_epoch(self) -> str:
-        """The topic id of `events`. Raises KafkaException."""
-        return topic_id(self._admin, EVENTS)
+        """The id of the topic. Raises KafkaException."""
+        return topic_id(self._admin, self._topic)
 
     def ends(self, partition: int) -> Ends:
         """What the log has of a partition now. Raises KafkaException."""
-        return Ends(*self._consumer.get_watermark_offsets(TopicPartition(EVENTS, partition), timeout=_ANSWER_S))
+        return Ends(*self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=_ANSWER_S))
 
     def known_end(self, partition: int) -> int:
         """The end of a partition as far as this member heard of it; below 0: it did not."""
-        return int(self._consumer.get_watermark_offsets(TopicPartition(EVENTS, partition), cached=True)[1])
+        return int(self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)[1])
 
     def read_from(self, offsets: Mapping[int, int]) -> None:
         """From now on read these partitions from these offsets, and nothing else. Raises KafkaException."""
-        self._consumer.assign([TopicPartition(EVENTS, partition, offset) for partition, offset in offsets.items()])
+        self._consumer.assign([TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()])
 
     def poll(self, wait_s: float) -> list[Message] | None:
         """The next messages, ends of partitions among them; None: the group has changed, and nothing is read any more.
@@ -94,7 +95,7 @@ class EventLog:
 
     def commit(self, next_offsets: Mapping[int, int]) -> None:
         """Let the broker know, for whoever watches the lag of the group; nobody begins there."""
-        offsets = [TopicPartition(EVENTS, partition, offset) for partition, offset in next_offsets.items()]
+        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in next_offsets.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as fault:
@@ -104,7 +105,7 @@ class EventLog:
         self.owned = frozenset(place.partition for place in assigned)
         self._changed = True
         consumer.assign([])  # until it is known where to begin
-        log.info("partitions of %s to archive: %s", EVENTS, sorted(self.owned))
+        log.info("partitions of %s to archive: %s", self._topic, sorted(self.owned))
 
     def _on_revoked(self, _consumer: Consumer, _revoked: list[TopicPartition]) -> None:
         self.owned = frozenset()
