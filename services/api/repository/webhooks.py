@@ -74,7 +74,7 @@ class WebhookRepository:
 
     async def delete(self, webhook_id: int) -> None:
         """Let nobody see it or send to it any more; the row goes when its deliveries have gone (`remove_deleted`)."""
-        await self.change(webhook_id, is_active=False, secret="", deleted_at=func.now())
+        await self.change(webhook_id, is_active=False, secret="", deleted_at=func.now())  # forgotten # nosec B106
 
     async def remove_deleted(self) -> None:
         """Remove the deleted ones of which no delivery is left."""

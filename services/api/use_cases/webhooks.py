@@ -44,7 +44,7 @@ async def create(work: UnitOfWork, caller: Caller, change: WebhookChange) -> Web
         "description": "",
         "is_active": True,
         "events": [payloads.RECOMPUTED],
-        "secret": None,
+        "secret": None,  # made below # nosec B105
         **change.given,
     }
     await _check_segments(work, caller, values.get("segment_ids"))
