@@ -107,6 +107,7 @@ async def list_user_events(
 
 
 @router.get("/api/explorer/users/{user_id}/history/", response_model=history_schemas.UserHistory)
+@needs(Scope.READ)
 async def list_user_changes(
     request: Request, wiring: WiringOf, caller: CallerOf, user_id: str, limit: _Limit = 50
 ) -> Response:

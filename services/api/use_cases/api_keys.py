@@ -10,7 +10,7 @@ from services.api.repository.api_keys import ApiKeyRow, NewKey
 from services.api.scopes import KeyType
 from services.api.secret_texts import digest_of, new_hmac_secret, new_text
 
-_PREFIXES: dict[KeyType, str] = {"secret": "sk_", "public": "pk_"}
+_PREFIXES: dict[KeyType, str] = {"secret": "sk_", "public": "pk_"}  # what keys begin with # nosec B105
 _OF_PUBLIC_KEYS = "only public keys have this"
 
 
