@@ -17,6 +17,7 @@ MEMBERS = {"member", "admin", "owner", "secret key", "bootstrap key"}
 OPEN = {"/livez/", "/readyz/", "/metrics/", "/api/docs/", "/api/openapi.json/", "/api/auth/token/"} | {
     "/api/auth/token/refresh/"
 }
+READING = ("GET", "HEAD")
 READING_POSTS = re.compile(r"/(preview|estimate|membership/batch|sandbox/publish)/$")
 UNKNOWN = ("nobody", "wrong key", "revoked key", "expired key", "no token")
 NO_SUCH_ID = "999999"
@@ -76,7 +77,7 @@ def may(caller: str, route: Route) -> bool:
         return caller in ("admin", "owner")
     if route.path.startswith("/api/ingestion/"):
         return caller in MEMBERS | {"session"}
-    if route.method == "GET" or READING_POSTS.search(route.path):
+    if route.method in READING or READING_POSTS.search(route.path):
         return caller in MEMBERS | {"viewer"}
     return caller in MEMBERS
 
@@ -109,9 +110,9 @@ def expected(caller: str, route: Route) -> set[int]:
         return {403}
     if route.has_ids:
         # before or after what is asked is found not to be there, what is missing of the request may be
-        return {404} if route.method in ("GET", "DELETE") else {404, 400}
+        return {404} if route.method in {*READING, "DELETE"} else {404, 400}
     # 503: no evaluator has written memberships
-    return {200, 404, 400, 503} if route.method == "GET" else {400}
+    return {200, 404, 400, 503} if route.method in READING else {400}
 
 
 def test_every_caller_gets_what_the_contract_says_on_every_route(
@@ -133,8 +134,12 @@ def test_what_is_another_tenants_is_unknown_to_every_caller(
     api: ServedApi, one: Everybody, routes: list[Route]
 ) -> None:
     others = everybody(api, "two")
+    segment_id = ask(api, "POST", "/api/segments/", one.tenant.owner, {"name": "of one"}).json()["id"]
+    webhook = {"url": "https://8.8.8.8/never-asked", "events": ["segment.recomputed"]}
     owned = {
-        "segment_id": ask(api, "POST", "/api/segments/", one.tenant.owner, {"name": "of one"}).json()["id"],
+        "segment_id": segment_id,
+        "export_id": ask(api, "POST", f"/api/segments/{segment_id}/export/", one.tenant.owner).json()["id"],
+        "webhook_id": ask(api, "POST", "/api/webhooks/", one.tenant.owner, webhook).json()["id"],
         "key_id": new_key(api, one.tenant)["id"],
         "login_id": new_login(api, one.tenant, "somebody", "viewer"),
     }
@@ -144,7 +149,9 @@ def test_what_is_another_tenants_is_unknown_to_every_caller(
         named = set(re.findall(r"\{(\w+_id)\}", route.path)) - {"user_id"}
         if not named & set(owned):
             continue
-        path = route.path.format_map({**dict.fromkeys(named, NO_SUCH_ID), **owned, "user_id": "ada", "version": 1})
+        path = route.path.format_map(
+            {**dict.fromkeys(named, NO_SUCH_ID), **owned, "user_id": "ada", "version": 1, "name": "x"}
+        )
         asked |= named
         for caller, authorization in others.callers.items():
             answer = ask(api, route.method, path, authorization, {} if route.method == "PATCH" else None)
@@ -154,7 +161,7 @@ def test_what_is_another_tenants_is_unknown_to_every_caller(
     assert faults == []
     assert asked >= set(owned)
     # and nothing has become of it
-    for path in (f"/api/segments/{owned['segment_id']}/", f"{KEYS}{owned['key_id']}/"):
+    for path in (f"/api/segments/{segment_id}/", f"{KEYS}{owned['key_id']}/", f"/api/webhooks/{owned['webhook_id']}/"):
         assert ask(api, "GET", path, one.tenant.owner).status_code == 200
 
 

@@ -56,6 +56,12 @@ def one(api: ServedApi) -> Tenant:
                     "insert into progress_reports (kind, id, outbox_id, partition, status)"
                     " values ('segment', :segment, 1, 0, 'ready')"
                 ),
+                (
+                    "with hook as (insert into webhooks (tenant_id, url, secret, description, is_active, events)"
+                    " values (:tenant, 'https://one.example', 'secret of one', '', true, '{}') returning id)"
+                    " insert into webhook_deliveries (webhook_id, message_id, event, body)"
+                    " select id, 'm', 'e', 'of one' from hook"
+                ),
             ):
                 bound = {"tenant": tenant.id, "segment": segment_id}
                 wanted = {name: value for name, value in bound.items() if f":{name}" in statement}
