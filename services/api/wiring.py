@@ -53,13 +53,7 @@ class Wiring:
     def __init__(self, settings: ApiSettings, clock: Clock | None = None) -> None:
         self.settings = settings
         self.database = Database(settings.database_url)
-        self.redis = Redis.from_url(
-            settings.redis_url,
-            socket_timeout=_REDIS_TIMEOUT_S,
-            socket_connect_timeout=_REDIS_TIMEOUT_S,
-            # once more at once: the connection of a restarted server is found dead by the first command on it
-            retry=Retry(NoBackoff(), 1),
-        )
+        self.redis = _redis(settings.redis_url)
         self._calibrated = CalibratedClock(self.redis, SystemClock())
         self.clock: Clock = clock or self._calibrated
         self.tokens = Tokens(
@@ -153,6 +147,16 @@ class Wiring:
     def _segments_changed(self, tenant: int) -> None:
         self.live.forget(tenant)
         self.relay.wake()
+
+
+def _redis(url: str) -> Redis:
+    return Redis.from_url(
+        url,
+        socket_timeout=_REDIS_TIMEOUT_S,
+        socket_connect_timeout=_REDIS_TIMEOUT_S,
+        # once more at once: the connection of a restarted server is found dead by the first command on it
+        retry=Retry(NoBackoff(), 1),
+    )
 
 
 def _wiring(request: Request) -> Wiring:

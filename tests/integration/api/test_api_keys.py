@@ -14,7 +14,7 @@ from sqlalchemy import text
 from shared.contracts.topics import EVENTS
 from tests.support.callers import KEYS, SESSION, TRACK, Tenant, ask, minted, new_key, new_tenant
 from tests.support.evaluators import wait_for
-from tests.support.served_api import PARTITIONS, ServedApi, fresh_api, next_messages, reading, served_api
+from tests.support.served_api import PARTITIONS, PATIENCE_S, ServedApi, fresh_api, next_messages, reading, served_api
 from tests.support.servers import Servers
 
 SEGMENTS = "/api/segments/"
@@ -92,13 +92,18 @@ def test_a_key_works_until_it_expires(api: ServedApi, tenant: Tenant) -> None:
     assert datetime.now(UTC) >= expiry - timedelta(seconds=1)
 
 
+def await_known(api: ServedApi, header: str) -> None:
+    """A slow machine may have no connection to PostgreSQL yet, and answer 503."""
+    wait_for(lambda: ask(api, "GET", SEGMENTS, header).status_code == 200, PATIENCE_S, "the key is known")
+
+
 def test_a_revoked_key_is_unknown_within_seconds_in_every_process(api: ServedApi, tenant: Tenant) -> None:
     secret, public = new_key(api, tenant), new_key(api, tenant, "public")
     header, bearer = f"ApiKey {secret['key']}", minted(api, public["key"], user_id="ada")
     event = {"user_id": "x", "event_type": "looked"}
     with served_api(api.wiring.settings) as second:
         for each in (api, second):
-            assert ask(each, "GET", SEGMENTS, header).status_code == 200
+            await_known(each, header)
             assert ask(each, "POST", TRACK, bearer, event).status_code == 202
         for key in (secret, public):
             assert ask(api, "DELETE", f"{KEYS}{key['id']}/", tenant.owner).status_code == 204

@@ -20,6 +20,26 @@ DEFINITION = {
 }
 
 
+WRITTEN_BY_JOBS = (
+    "insert into audits (tenant_id, rounds, checked, skipped, mismatches) values (:tenant, 1, 1, 0, 0)",
+    (
+        "insert into audit_mismatches (tenant_id, user_id, segment_id, version, live, by_history, as_of_us,"
+        " log_epoch, partition, next_offset) values (:tenant, 'u', :segment, 1, true, false, 0, 'e', 0, 0)"
+    ),
+    (
+        "insert into progress_reports (kind, id, outbox_id, partition, status)"
+        " values ('segment', :segment, 1, 0, 'ready')"
+    ),
+    (
+        "with hook as (insert into webhooks (tenant_id, url, secret, description, is_active, events)"
+        " values (:tenant, 'https://one.example', 'secret of one', '', true, '{}') returning id)"
+        " insert into webhook_deliveries (webhook_id, message_id, event, body)"
+        " select id, 'm', 'e', 'of one' from hook"
+    ),
+)
+"""Rows that no request makes, or none without the network."""
+
+
 @pytest.fixture(scope="module")
 def api(servers: Servers) -> Iterator[ServedApi]:
     with fresh_api(servers) as served:
@@ -46,23 +66,7 @@ def one(api: ServedApi) -> Tenant:
 
     async def rest() -> None:
         async with api.wiring.database.connect() as connection:
-            for statement in (
-                "insert into audits (tenant_id, rounds, checked, skipped, mismatches) values (:tenant, 1, 1, 0, 0)",
-                (
-                    "insert into audit_mismatches (tenant_id, user_id, segment_id, version, live, by_history, as_of_us,"
-                    " log_epoch, partition, next_offset) values (:tenant, 'u', :segment, 1, true, false, 0, 'e', 0, 0)"
-                ),
-                (
-                    "insert into progress_reports (kind, id, outbox_id, partition, status)"
-                    " values ('segment', :segment, 1, 0, 'ready')"
-                ),
-                (
-                    "with hook as (insert into webhooks (tenant_id, url, secret, description, is_active, events)"
-                    " values (:tenant, 'https://one.example', 'secret of one', '', true, '{}') returning id)"
-                    " insert into webhook_deliveries (webhook_id, message_id, event, body)"
-                    " select id, 'm', 'e', 'of one' from hook"
-                ),
-            ):
+            for statement in WRITTEN_BY_JOBS:
                 bound = {"tenant": tenant.id, "segment": segment_id}
                 wanted = {name: value for name, value in bound.items() if f":{name}" in statement}
                 await connection.execute(text(statement), wanted)
