@@ -1,6 +1,6 @@
 # All commands. Python 3.11+ is all that is needed; the environment is made on first use.
 .DEFAULT_GOAL := help
-.PHONY: help up down dead-letters test bench fault soak fmt env lock lock-jars
+.PHONY: help up down dead-letters admin test bench fault soak fmt env lock lock-jars
 
 python = .venv/bin/python
 checked = deploy services shared tests
@@ -16,6 +16,9 @@ down: env ## stop the one that runs in the background
 
 dead-letters: env ## what could not be used, and why; ARGS="send --help" tells how to send it again
 	@PYTHONDONTWRITEBYTECODE=1 exec $(python) -m deploy.local dead-letters $(or $(ARGS),list)
+
+admin: env ## tenants, users, keys; ARGS="create-key --tenant demo --name shop" makes one; ARGS=--help lists all
+	@PYTHONDONTWRITEBYTECODE=1 exec $(python) -m deploy.local admin $(or $(ARGS),--help)
 
 test: env ## everything that CI runs
 	.venv/bin/ruff check $(checked)

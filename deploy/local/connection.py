@@ -35,10 +35,13 @@ def write_connection(
     write_private(connection_file(installation.folder), json.dumps(content, indent=2) + "\n")
 
 
-def kafka_of(folder: Path) -> str:
-    """The address of Kafka of the installation that runs in this folder. Raises LocalRunError when none does."""
+def connected(folder: Path, name: str) -> str:
+    """An entry of the connection file of the installation that runs in this folder, such as `database_url`.
+
+    Raises LocalRunError when none runs.
+    """
     try:
-        return str(json.loads(connection_file(folder).read_text())["kafka_bootstrap_servers"])
+        return str(json.loads(connection_file(folder).read_text())[name])
     except FileNotFoundError as error:
         raise LocalRunError(f"Nothing runs in {folder}: `make up` starts it.") from error
 

@@ -86,6 +86,7 @@ class Installation:
             HISTORY_KEY: self.environ.get(HISTORY_KEY) or str(self.folder / "history"),
             EXPORTS_KEY: self.environ.get(EXPORTS_KEY) or str(self.folder / "exports"),
             "SHOAL_API_BOOTSTRAP_KEY": self.api_key(secrets),
+            "SHOAL_API_TOKEN_SECRET": self.environ.get("SHOAL_API_TOKEN_SECRET") or secrets.token_secret,
             f"SHOAL_{service.upper()}_PORT": str(self.ports[service]),
         }
         known = _keys(SERVICES[service])

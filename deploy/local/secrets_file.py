@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 
@@ -14,22 +14,25 @@ class Secrets:
     api_key: str
     database_password: str
     redis_password: str
+    token_secret: str
 
     @classmethod
     def new(cls) -> "Secrets":
         """Fresh ones."""
-        return cls("sk_" + secrets.token_urlsafe(32), secrets.token_hex(16), secrets.token_hex(16))
+        return cls(
+            "sk_" + secrets.token_urlsafe(32), secrets.token_hex(16), secrets.token_hex(16), secrets.token_urlsafe(48)
+        )
 
 
 def load_secrets(folder: Path) -> Secrets:
-    """The secrets of the installation in this folder, made now if it is new. Raises OSError."""
+    """The secrets of the installation in this folder; those that are missing are made now. Raises OSError."""
     file = folder / "secrets.json"
-    if file.exists():
-        stored = json.loads(file.read_text())
-        return Secrets(**{field.name: stored[field.name] for field in fields(Secrets)})
-    made = Secrets.new()
-    write_private(file, json.dumps(asdict(made), indent=2) + "\n")
-    return made
+    stored = json.loads(file.read_text()) if file.exists() else {}
+    known = {field.name: stored[field.name] for field in fields(Secrets) if field.name in stored}
+    all_of_them = replace(Secrets.new(), **known)
+    if asdict(all_of_them) != known:
+        write_private(file, json.dumps(asdict(all_of_them), indent=2) + "\n")
+    return all_of_them
 
 
 def write_private(file: Path, text: str) -> None:

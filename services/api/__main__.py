@@ -1,10 +1,13 @@
-"""`python -m services.api` serves; `python -m services.api migrate` brings the database to the newest schema."""
+"""`python -m services.api` serves; `... migrate` brings the database to the newest schema; `... admin` is for
+tenants, users and keys.
+"""
 
 import asyncio
 import sys
 
 import uvloop
 
+from services.api import admin_command
 from services.api.app import create_app
 from services.api.database import Database, DatabaseUnavailable
 from services.api.migrate import OldSchema, check_schema, migrate
@@ -16,9 +19,10 @@ from shared.runtime.crash_points import arm
 from shared.runtime.health import listen
 from shared.runtime.kafka import ensure_topics
 from shared.runtime.logs import configure_logs
-from shared.runtime.process import EXIT_REFUSED, run
+from shared.runtime.process import EXIT_REFUSED, clear_end, run
 
-_USAGE = "usage: python -m services.api [migrate]"
+_PROGRAM = "python -m services.api"
+_USAGE = f"usage: {_PROGRAM} [migrate | {admin_command.NAME} ...]"
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -52,6 +56,11 @@ async def migrate_only(_: asyncio.Event) -> None:
 
 def main(arguments: list[str]) -> None:
     """What the command line asks for; ends with code 2 and one line for what nobody can."""
+    if arguments[:1] == [admin_command.NAME]:
+        with clear_end("api"):
+            settings = ApiSettings.load()
+        admin_command.main(settings.database_url, arguments[1:], _PROGRAM)
+        return
     bodies = {(): serve, ("migrate",): migrate_only}
     body = bodies.get(tuple(arguments))
     if body is None:

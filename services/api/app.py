@@ -13,6 +13,7 @@ from services.api.hot.handler import HotPath
 from services.api.hot.ingestion import Ingestion
 from services.api.hot.lookups import Lookups
 from services.api.routes import (
+    api_keys,
     audit,
     changes,
     compute,
@@ -21,11 +22,15 @@ from services.api.routes import (
     explorer,
     exports,
     health,
+    logins,
     members,
     previews,
     segments,
+    sessions,
+    tokens,
     webhooks,
 )
+from services.api.scopes import Scope
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
@@ -39,6 +44,10 @@ _ROUTERS = (
     downloads.router,
     explorer.router,
     audit.router,
+    tokens.router,
+    sessions.router,
+    api_keys.router,
+    logins.router,
     webhooks.router,
     docs.router,
     health.router,
@@ -67,27 +76,33 @@ def create_app(settings: ApiSettings, wiring: Wiring | None = None) -> Dispatche
     app.state.docs_page = docs.docs_page()
     for router in _ROUTERS:
         app.include_router(router)
-    app.openapi = _made_once(app)  # type: ignore[method-assign] # FastAPI's way to extend the document
-    routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    routes = all_routes()
+    app.openapi = _made_once(app, routes)  # type: ignore[method-assign] # FastAPI's way to extend the document
     error_handlers.install(app, routes)
-    return Dispatcher(_hot_paths(wired), wired.authenticator, app)
+    return Dispatcher(hot_paths(wired), wired.authenticator, app)
 
 
-def _made_once(app: FastAPI) -> Callable[[], dict[str, Any]]:
+def all_routes() -> list[APIRoute]:
+    """Every route but the hot paths."""
+    return [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
+def _made_once(app: FastAPI, routes: list[APIRoute]) -> Callable[[], dict[str, Any]]:
     def made() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = openapi.document(app)
+            app.openapi_schema = openapi.document(app, routes)
         return app.openapi_schema
 
     return made
 
 
-def _hot_paths(wired: Wiring) -> list[HotPath]:
+def hot_paths(wired: Wiring) -> list[HotPath]:
+    """The paths that bypass the framework."""
     lookups = Lookups(wired.reader, wired.applied, wired.live, wired.clock)
     ingestion = Ingestion(wired.writer, wired.log_epoch, wired.clock)
     return [
-        HotPath("GET", "/api/segments/membership/", lookups.one),
-        HotPath("POST", "/api/segments/membership/batch/", lookups.many),
-        HotPath("POST", "/api/ingestion/track/", ingestion.track),
-        HotPath("POST", "/api/ingestion/track/batch/", ingestion.track_batch),
+        HotPath("GET", "/api/segments/membership/", Scope.READ, lookups.one),
+        HotPath("POST", "/api/segments/membership/batch/", Scope.READ, lookups.many),
+        HotPath("POST", "/api/ingestion/track/", Scope.INGEST, ingestion.track),
+        HotPath("POST", "/api/ingestion/track/batch/", Scope.INGEST, ingestion.track_batch),
     ]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -21,6 +21,8 @@ _HEARTBEAT = b":\n\n"
 _RETRY_AFTER_S = 5
 STALLED_S = 60.0
 """A client that takes nothing for so long makes room for others; it can go on where it was."""
+
+Check = Callable[[], Awaitable[object]]
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +53,12 @@ class ChangeStreams:
         """End all streams, between two changes: their clients go on elsewhere."""
         self._ended.set()
 
-    def response(self, tenant: int, segment_id: int, position: int) -> StreamingResponse:
-        """The changes of a segment after a position, and on. Answering raises Unavailable beyond the limit."""
-        return _Stream(self._changes(tenant, segment_id, position), self._count)
+    def response(self, tenant: int, segment_id: int, position: int, check: Check) -> StreamingResponse:
+        """The changes of a segment after a position, and on. Answering raises Unavailable beyond the limit.
+
+        `check` is asked before each reading whether the caller still may; the ApiError that it raises is the end.
+        """
+        return _Stream(self._changes(tenant, segment_id, position, check), self._count)
 
     def _count(self, more: int) -> None:
         if self._open + more > self._limit:
@@ -61,12 +66,13 @@ class ChangeStreams:
         self._open += more
         API_FEED_STREAMS.inc(more)
 
-    async def _changes(self, tenant: int, segment_id: int, position: int) -> AsyncIterator[bytes]:
+    async def _changes(self, tenant: int, segment_id: int, position: int, check: Check) -> AsyncIterator[bytes]:
         """Nothing is read ahead: the next changes are asked for when the client's connection has taken these."""
         ended = asyncio.create_task(self._ended.wait())
         said_s = time.monotonic()
         try:
             while not ended.done():
+                await check()
                 page = await self._feed.page(position, _AT_ONCE, tenant, segment_id)
                 position = page.through
                 if page.changes:
@@ -78,7 +84,7 @@ class ChangeStreams:
                     continue
                 said_s = time.monotonic()
         except ApiError:
-            # the history is away: the client comes again, and hears then when to
+            # not allowed any more, or the history is away: the client comes again, and hears then why
             return
         finally:
             ended.cancel()

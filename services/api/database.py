@@ -9,8 +9,10 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from services.api.repository.api_keys import ApiKeyRepository
 from services.api.repository.audits import AuditRepository
 from services.api.repository.exports import ExportRepository
+from services.api.repository.logins import LoginRepository
 from services.api.repository.outbox import OutboxRepository
 from services.api.repository.progress import ProgressRepository
 from services.api.repository.references import ReferenceRepository
@@ -22,6 +24,8 @@ from services.api.repository.webhooks import WebhookRepository
 _CONNECT_TIMEOUT_S = 2
 _STATEMENT_TIMEOUT_S = 5
 _POOL_TIMEOUT_S = 2
+_AS_TENANT = text("select set_config('role', 'shoal_tenant', true), set_config('shoal.tenant', :tenant, true)")
+"""For the rest of the transaction: the role owns no table, and policies show it the rows of this tenant only."""
 _OUTAGES = ("08", "53", "57P")
 """Classes of SQLSTATE: the connection broke, something is used up (connections, disk), the server starts or ends."""
 
@@ -41,6 +45,8 @@ class UnitOfWork:
     outbox: OutboxRepository
     progress: ProgressRepository
     audits: AuditRepository
+    logins: LoginRepository
+    api_keys: ApiKeyRepository
     webhooks: WebhookRepository
     deliveries: DeliveryRepository
 
@@ -77,20 +83,17 @@ class Database:
             raise
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[UnitOfWork]:
-        """The repositories of one transaction, as `connect`."""
+    async def begin(self, tenant: int) -> AsyncIterator[UnitOfWork]:
+        """The repositories of one transaction, as `connect`, to which nothing but this tenant's rows exists."""
         async with self.connect() as connection:
-            yield UnitOfWork(
-                TenantRepository(connection),
-                SegmentRepository(connection),
-                ReferenceRepository(connection),
-                ExportRepository(connection),
-                OutboxRepository(connection),
-                ProgressRepository(connection),
-                AuditRepository(connection),
-                WebhookRepository(connection),
-                DeliveryRepository(connection),
-            )
+            await connection.execute(_AS_TENANT, {"tenant": str(tenant)})
+            yield _repositories(connection)
+
+    @asynccontextmanager
+    async def begin_for_all(self) -> AsyncIterator[UnitOfWork]:
+        """The same with the rows of all tenants: for what finds out who calls, and for jobs, never for a request."""
+        async with self.connect() as connection:
+            yield _repositories(connection)
 
     async def ping(self) -> None:
         """Raises DatabaseUnavailable."""
@@ -100,6 +103,22 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+def _repositories(connection: AsyncConnection) -> UnitOfWork:
+    return UnitOfWork(
+        TenantRepository(connection),
+        SegmentRepository(connection),
+        ReferenceRepository(connection),
+        ExportRepository(connection),
+        OutboxRepository(connection),
+        ProgressRepository(connection),
+        AuditRepository(connection),
+        LoginRepository(connection),
+        ApiKeyRepository(connection),
+        WebhookRepository(connection),
+        DeliveryRepository(connection),
+    )
 
 
 def _sqlstate(error: DBAPIError) -> str:

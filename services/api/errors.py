@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 RETRY_AFTER_S = 1
+_NO_CREDENTIALS = (
+    "no valid credentials: send the header Authorization: ApiKey sk_..., or Authorization: Bearer <access>"
+)
 
 
 class ApiError(Exception):
@@ -33,8 +36,15 @@ class BadRequest(ApiError):  # noqa: N818
 class Unauthorized(ApiError):  # noqa: N818
     """401: no credentials, or none that we know."""
 
-    def __init__(self, detail: str = "no valid credentials: send the header Authorization: ApiKey sk_...") -> None:
-        super().__init__(401, {"detail": detail}, {"WWW-Authenticate": 'ApiKey realm="shoal"'})
+    def __init__(self, detail: str = _NO_CREDENTIALS) -> None:
+        super().__init__(401, {"detail": detail}, {"WWW-Authenticate": 'ApiKey realm="shoal", Bearer realm="shoal"'})
+
+
+class Forbidden(ApiError):  # noqa: N818
+    """403: the caller is known, and may not do this."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(403, {"detail": detail})
 
 
 class NotFound(ApiError):  # noqa: N818
@@ -78,6 +88,13 @@ class WrongMediaType(ApiError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__(415, {"detail": "the body must be JSON, with Content-Type: application/json"})
+
+
+class TooMany(ApiError):  # noqa: N818
+    """429: the caller asks too often."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(429, {"detail": detail}, {"Retry-After": str(retry_after_s)})
 
 
 class Unavailable(ApiError):  # noqa: N818

@@ -1,4 +1,4 @@
-"""What every route of the public API does first: who is calling, then the body with its limits."""
+"""What every route does first: who is calling and whether he may, then the body with its limits."""
 
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from services.api.auth import Authenticator, Caller
 from services.api.bodies import Receive, check_json, check_media_type, header, read_body
+from services.api.scopes import Scope, needed_scope
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -32,16 +33,20 @@ register_url_convertor("id", _Id())
 
 
 class GuardedRoute(APIRoute):
-    """A route for known callers only, whose body is JSON within the limits before FastAPI sees it."""
+    """A route for callers with the scope that it declares, whose body is JSON within the limits before FastAPI sees it.
+
+    One that declares none cannot be made.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler behind authentication and the checks of the body."""
-        handle = super().get_route_handler()
+        """FastAPI's handler behind authentication and the checks of the body. Raises LookupError without a scope."""
+        handle, scope = super().get_route_handler(), needed_scope(self.endpoint)
 
         async def guarded(request: Request) -> Response:
-            authenticator: Authenticator = request.app.state.wiring.authenticator
             headers = request.scope["headers"]
-            request.scope["caller"] = authenticator.authenticate(header(headers, b"authorization"))
+            if scope is not Scope.OPEN:
+                authenticator: Authenticator = request.app.state.wiring.authenticator
+                request.scope["caller"] = await authenticator.admit(headers, scope)
             if request.method not in _WITH_BODY:
                 return await handle(request)
             body = await read_body(request.receive)

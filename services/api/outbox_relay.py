@@ -66,17 +66,17 @@ class OutboxRelay:
 
     async def _repeat_wishes(self, after: int) -> int | None:
         """Send one batch of last wishes with ids above `after`; the highest of them, or None when none is left."""
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             rows = await work.outbox.last_wishes(after, _BATCH)
         await self._send(rows)
         return rows[-1].id if rows else None
 
     async def _send_unsent(self) -> int:
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             rows = await work.outbox.unsent(_BATCH)
         if rows:
             await self._send(rows)
-            async with self._database.begin() as work:
+            async with self._database.begin_for_all() as work:
                 await work.outbox.mark_sent([row.id for row in rows])
         return len(rows)
 

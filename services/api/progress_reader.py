@@ -96,7 +96,7 @@ class ProgressReader:
                 return
 
     async def _apply(self, report: Progress) -> None:
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             if report.kind == "export":
                 await exports.apply_report(work, report)
                 return

@@ -1,5 +1,6 @@
 """What the api needs to know before it starts."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any
 
@@ -8,6 +9,9 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.runtime.crash_points import CRASH_AT_PATTERN
 from shared.runtime.settings import CommonSettings, Port, RedisUrl, Seconds, Storage
+
+SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
+"""How tenants are called."""
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
 
@@ -38,8 +42,12 @@ class ApiSettings(CommonSettings):
     """Where export files lie; only read."""
     bootstrap_key: str = Field(min_length=16, max_length=256, pattern=r"^sk_[\x21-\x7e]+$", repr=False)
     """The secret key (`sk_...`) of the bootstrap tenant."""
-    bootstrap_tenant: str = Field(default="demo", pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
+    bootstrap_tenant: str = Field(default="demo", pattern=SLUG.pattern)
     """The slug of the tenant that exists from the first start on."""
+    token_secret: str = Field(min_length=32, max_length=256, repr=False)
+    """Signs access and session tokens; the same for all api processes."""
+    token_secret_before: str | None = Field(default=None, min_length=32, max_length=256, repr=False)
+    """The secret until lately: what it signed is still believed. To be set for an hour when the other one is new."""
     export_link_s: int = Field(default=3_600, ge=1, le=7 * 86_400)
     """A link to an export file works for so long, and at most as long as there is the file."""
     audit_interval_s: float = Field(default=60.0, ge=0, le=86_400)

@@ -34,14 +34,15 @@ metadata = MetaData(
 Instant = DateTime(timezone=True)
 
 
-def _id() -> Column[int]:
+def id_column() -> Column[int]:
+    """A key that PostgreSQL counts up."""
     return Column("id", BigInteger, Identity(always=True), primary_key=True)
 
 
 tenants = Table(
     "tenants",
     metadata,
-    _id(),
+    id_column(),
     Column("slug", Text, nullable=False, unique=True),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
 )
@@ -50,7 +51,7 @@ tenants = Table(
 segments = Table(
     "segments",
     metadata,
-    _id(),
+    id_column(),
     Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
@@ -108,7 +109,7 @@ segment_references = Table(
 exports = Table(
     "exports",
     metadata,
-    _id(),
+    id_column(),
     Column("segment_id", BigInteger, ForeignKey("segments.id"), nullable=False, index=True),
     Column("format", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="pending"),
@@ -135,7 +136,7 @@ exports = Table(
 outbox = Table(
     "outbox",
     metadata,
-    _id(),
+    id_column(),
     Column("topic", Text, nullable=False),
     Column("key", BigInteger, nullable=False),
     Column("message", JSON, nullable=False),
@@ -176,7 +177,7 @@ audits = Table(
 audit_mismatches = Table(
     "audit_mismatches",
     metadata,
-    _id(),
+    id_column(),
     Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
     Column("user_id", Text, nullable=False),
     Column("segment_id", BigInteger, ForeignKey("segments.id"), nullable=False),
@@ -195,7 +196,7 @@ audit_mismatches = Table(
 webhooks = Table(
     "webhooks",
     metadata,
-    _id(),
+    id_column(),
     Column("tenant_id", BigInteger, ForeignKey("tenants.id"), nullable=False, index=True),
     Column("url", Text, nullable=False),
     Column("secret", Text, nullable=False),
@@ -220,7 +221,7 @@ webhooks = Table(
 webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
-    _id(),
+    id_column(),
     Column("webhook_id", BigInteger, ForeignKey("webhooks.id"), nullable=False),
     # what the receiver knows it by, the same at every attempt
     Column("message_id", Text, nullable=False),

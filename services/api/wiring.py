@@ -13,7 +13,7 @@ from services.api.applied_offsets import AppliedOffsets
 from services.api.audit.auditor import Auditor
 from services.api.audit.round import Round, Scope
 from services.api.audit.sampled_history import SampledHistory
-from services.api.auth import BootstrapKey
+from services.api.auth import Authenticator, BootstrapKey
 from services.api.calibrated_clock import CalibratedClock
 from services.api.change_feed import ChangeFeed
 from services.api.change_streams import ChangeStreams
@@ -28,9 +28,12 @@ from services.api.member_pages import MemberPages
 from services.api.members import count_members
 from services.api.membership_reader import MembershipReader
 from services.api.outbox_relay import OutboxRelay
+from services.api.passwords import Passwords
 from services.api.progress_reader import ProgressReader
 from services.api.questions import Questions
 from services.api.settings import ApiSettings
+from services.api.sign_in import SignIn
+from services.api.tokens import Tokens
 from services.api.webhooks.changes import WebhookChanges
 from services.api.webhooks.client import WebhookClient
 from services.api.webhooks.destinations import Destinations
@@ -49,17 +52,16 @@ class Wiring:
 
     def __init__(self, settings: ApiSettings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.authenticator = BootstrapKey(settings.bootstrap_key)
         self.database = Database(settings.database_url)
-        self.redis = Redis.from_url(
-            settings.redis_url,
-            socket_timeout=_REDIS_TIMEOUT_S,
-            socket_connect_timeout=_REDIS_TIMEOUT_S,
-            # once more at once: the connection of a restarted server is found dead by the first command on it
-            retry=Retry(NoBackoff(), 1),
-        )
+        self.redis = _redis(settings.redis_url)
         self._calibrated = CalibratedClock(self.redis, SystemClock())
         self.clock: Clock = clock or self._calibrated
+        self.tokens = Tokens(
+            [secret for secret in (settings.token_secret, settings.token_secret_before) if secret], self.clock
+        )
+        self.passwords = Passwords()
+        self.sign_in = SignIn(self.database, self.passwords, self.tokens)
+        self.authenticator = Authenticator(BootstrapKey(settings.bootstrap_key), self.tokens, self.database, self.clock)
         self.writer = KafkaWriter(
             lambda: new_producer(
                 settings.kafka_bootstrap_servers, EVENTS_MAX_BYTES + _PRODUCER_HEADROOM_BYTES, DELIVERY_TIMEOUT_MS
@@ -91,7 +93,7 @@ class Wiring:
     async def start(self) -> None:
         """Connect, find or make the bootstrap tenant, and begin the background work. Raises DatabaseUnavailable."""
         slug = self.settings.bootstrap_tenant
-        async with self.database.begin() as work:
+        async with self.database.begin_for_all() as work:
             self.authenticator.belongs_to(await work.tenants.ensure(slug), slug)
         self.history.start()
         await self.writer.start()
@@ -139,12 +141,22 @@ class Wiring:
         return Auditor(self.database, rounds, settings.partitions, settings.audit_interval_s)
 
     async def _live_ids(self, tenant: int) -> frozenset[int]:
-        async with self.database.begin() as work:
+        async with self.database.begin(tenant) as work:
             return await work.segments.live_ids(tenant)
 
     def _segments_changed(self, tenant: int) -> None:
         self.live.forget(tenant)
         self.relay.wake()
+
+
+def _redis(url: str) -> Redis:
+    return Redis.from_url(
+        url,
+        socket_timeout=_REDIS_TIMEOUT_S,
+        socket_connect_timeout=_REDIS_TIMEOUT_S,
+        # once more at once: the connection of a restarted server is found dead by the first command on it
+        retry=Retry(NoBackoff(), 1),
+    )
 
 
 def _wiring(request: Request) -> Wiring:

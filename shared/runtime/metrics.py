@@ -118,6 +118,18 @@ API_WEBHOOK_PENDING_SECONDS = Gauge(
     "shoal_api_webhook_oldest_pending_seconds", "Age of the oldest of them; 0 when there is none", registry=API
 )
 
+API_SIGN_INS = Counter(
+    "shoal_api_sign_ins_total",
+    "Attempts to sign in with a password, by outcome: done, refused, limited (too many with this e-mail)",
+    ["outcome"],
+    registry=API,
+)
+API_REFRESH_REUSES = Counter(
+    "shoal_api_refresh_reuses_total",
+    "Refresh tokens that came a second time, which ended their family: stolen, or an answer was lost",
+    registry=API,
+)
+
 API_HISTORY_QUESTIONS = Counter(
     "shoal_api_history_questions_total",
     "Questions to the history, by kind and outcome: answered, refused (too many, too slow), left (the client went away "

@@ -24,7 +24,7 @@ from shared.history.table import commit, create_table
 from tests.bench.history_data import TENANT, history_files
 from tests.support.clean_servers import empty_kafka, empty_redis, fresh_database
 from tests.support.evaluators import wait_for
-from tests.support.served_api import KEY, PARTITIONS, PATIENCE_S, api_settings, prepare
+from tests.support.served_api import KEY, PARTITIONS, PATIENCE_S, TOKEN_SECRET, api_settings, prepare
 from tests.support.servers import Servers
 
 EVENTS = 10_000_000
@@ -119,6 +119,7 @@ def api_process(servers: Servers, database_url: str, history: str) -> Iterator[t
         "SHOAL_EXPORTS": f"{history}/exports",
         "SHOAL_PARTITIONS": str(PARTITIONS),
         "SHOAL_API_BOOTSTRAP_KEY": KEY,
+        "SHOAL_API_TOKEN_SECRET": TOKEN_SECRET,
         "SHOAL_API_PORT": str(free_ports(1)[0]),
     }
     url = f"http://127.0.0.1:{environ['SHOAL_API_PORT']}"

@@ -10,6 +10,7 @@ import segops_admin
 
 from shared.contracts.topics import EVENTS
 from tests.support.archived import archive_events
+from tests.support.callers import new_key, new_tenant
 from tests.support.served_api import KEY, PARTITIONS, ServedApi, next_messages, reading
 from tests.support.servers import Servers
 
@@ -122,3 +123,45 @@ def test_a_lookup_before_the_evaluator_ran_is_an_error_not_an_empty_answer(api: 
     admin = segops_admin.SegOpsAdmin(KEY, base_url=f"{api.url}/api", max_retries=0)
     with pytest.raises(segops_admin.SegOpsApiError, match="503"):
         admin.segments.membership("a@b/c")
+
+
+def test_the_clients_work_with_a_key_that_was_made(servers: Servers, api: ServedApi) -> None:
+    tenant = new_tenant(api, "of-clients")
+    key = new_key(api, tenant)["key"]
+    errors: list[BaseException] = []
+    with segops.SegOpsClient(api.url, key, batch=True, on_error=errors.append) as client:
+        client.track(user_id="keyed", event_type="page_viewed")
+    assert errors == []
+    assert [event["tenant"] for event in stored_events(servers, 1, "keyed")] == [tenant.id]
+    admin = segops_admin.SegOpsAdmin(key, base_url=f"{api.url}/api", max_retries=0)
+    made = admin.segments.create({"name": "made with a key"})
+    assert [each["id"] for each in admin.segments.iterate()] == [made["id"]]
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_the_browsers_client_mints_a_session_and_speaks_for_its_user(
+    servers: Servers, api: ServedApi, batch: bool
+) -> None:
+    tenant = new_tenant(api, f"of-browsers-{batch}".lower())
+    key = new_key(api, tenant, "public", require_signed_user_id=True)
+    signed: dict[str, Any] = segops.sign_user_id(key["hmac_secret"], f"signed-{batch}")
+    errors: list[BaseException] = []
+    with segops.SegOpsClient(
+        api.url, key["key"], get_user=lambda: segops.UserContext(**signed), batch=batch, on_error=errors.append
+    ) as client:
+        client.track(user_id="whoever", event_type="page_viewed")
+        client.reset_session()
+        client.track(user_id="whoever", event_type="page_viewed")
+    assert errors == []
+    events = stored_events(servers, 2, f"signed-{batch}")
+    assert {(event["user_id"], event["tenant"]) for event in events} == {(f"signed-{batch}", tenant.id)}
+
+
+def test_a_browsers_client_that_signs_wrong_is_told(api: ServedApi) -> None:
+    key = new_key(api, new_tenant(api, "of-forgers"), "public", require_signed_user_id=True)["key"]
+    errors: list[BaseException] = []
+    user = segops.UserContext(user_id="ada")
+    with segops.SegOpsClient(api.url, key, get_user=lambda: user, batch=False, on_error=errors.append) as client:
+        client.track(user_id="ada", event_type="page_viewed")
+    assert len(errors) == 1
+    assert "403" in str(errors[0])

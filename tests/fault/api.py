@@ -11,6 +11,7 @@ from tests.support.evaluators import ROOT, ServiceProcess, wait_for
 from tests.support.truth import Definitions
 
 KEY = "sk_test_0123456789abcdef"
+TOKEN_SECRET = "token-secret-of-tests-0123456789abcdef"
 TIMEOUT_S = 30
 
 

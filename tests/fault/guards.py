@@ -218,7 +218,7 @@ Ask.is_within = lambda self, snapshot: True
 from services.api.webhooks.sender import WebhookSender
 attempt = WebhookSender._attempt
 async def noted_first(self, claimed):
-    async with self._database.begin() as work:
+    async with self._database.begin_for_all() as work:
         await work.deliveries.finish(claimed.id, "delivered", 200, None)
     await attempt(self, claimed)
 WebhookSender._attempt = noted_first
@@ -233,11 +233,11 @@ from services.api.repository.webhooks import WebhookRepository
 from services.api.webhooks import changes
 async def place_first(self, follower, page):
     bodies, through = changes._bodies(follower, page)
-    async with self._database.begin() as work:
+    async with self._database.begin_for_all() as work:
         await work.webhooks.advance(follower.id, follower.position, through)
     if bodies:
         changes.crash_point("after_webhook_stored")
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             await work.deliveries.add(follower.id, changes.payloads.CHANGED, bodies)
 changes.WebhookChanges._store = place_first
 """,

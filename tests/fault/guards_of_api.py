@@ -24,7 +24,7 @@ def wired(self, *arguments):
     wire(self, *arguments)
     known.append(self.database)
 async def apart(self, topic, key, message):
-    async with known[0].begin() as work:
+    async with known[0].begin_for_all() as work:
         return await add(work.outbox, topic, key, message)
 Wiring.__init__, OutboxRepository.add = wired, apart
 """,

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
-from tests.fault.api import KEY, ApiProcess, migrate
+from tests.fault.api import KEY, TOKEN_SECRET, ApiProcess, migrate
 from tests.fault.definitions import DEFINITIONS
 from tests.fault.load import Answer, Load, Tracker
 from tests.fault.servers import FaultServers
@@ -78,6 +78,7 @@ class World:
                 "SHOAL_PARTITIONS": str(self.stream.partitions),
                 "SHOAL_REPLICATION_FACTOR": str(self.servers.copies),
                 "SHOAL_API_BOOTSTRAP_KEY": KEY,
+                "SHOAL_API_TOKEN_SECRET": TOKEN_SECRET,
                 "SHOAL_HISTORY": str(self.history),
                 "SHOAL_EXPORTS": str(self.exports),
                 "SHOAL_EXPORTER_ARCHIVE_INTERVAL_S": ARCHIVE_INTERVAL_S,

@@ -8,6 +8,7 @@ from socket import socket
 from typing import Any, Self, TypeVar
 
 import httpx
+from argon2 import PasswordHasher
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from services.api.app import create_app
@@ -27,6 +28,7 @@ from tests.support.servers import Servers
 T = TypeVar("T")
 
 KEY = "sk_test_0123456789abcdef"
+TOKEN_SECRET = "token-secret-of-tests-0123456789abcdef"
 PARTITIONS = 3
 PATIENCE_S = 30.0
 
@@ -41,6 +43,7 @@ def api_settings(servers: Servers, database_url: str, **changes: Any) -> ApiSett
         "exports": NO_EXPORTS,
         "partitions": PARTITIONS,
         "bootstrap_key": KEY,
+        "token_secret": TOKEN_SECRET,
     }
     return ApiSettings.model_validate(values | changes)
 
@@ -63,12 +66,14 @@ class ServedApi:
     def __init__(self, wiring: Wiring, url: str, loop: asyncio.AbstractEventLoop) -> None:
         self.wiring, self.url, self._loop = wiring, url, loop
         self.client = httpx.Client(base_url=url, headers={"Authorization": f"ApiKey {KEY}"}, timeout=PATIENCE_S)
+        self.without_key = httpx.Client(base_url=url, timeout=PATIENCE_S)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
+        self.without_key.close()
 
     def segment(self, definition: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         """A new segment."""
@@ -136,6 +141,7 @@ class _Serving:
     async def _serve(self) -> None:
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self.wiring = Wiring(self._settings)
+        self.wiring.passwords.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # they are many
         server = Server(create_app(self._settings, self.wiring), self.wiring.streams.end)
         serving = asyncio.create_task(server.serve_until(self._stop, self._listening))
         begun = asyncio.create_task(server.has_started.wait())

@@ -50,7 +50,7 @@ class Auditor:
             API_AUDIT_ROUNDS.labels(outcome=outcome).inc()
 
     async def _round(self) -> str:
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             tenants = await work.audits.tenants()
         if not tenants:
             return "nothing"
@@ -60,7 +60,7 @@ class Auditor:
         found = await self._rounds.run(tenant, partition)
         API_AUDIT_SECONDS.observe(time.monotonic() - began_s)
         _count(tenant, found)
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             await work.audits.add(tenant, found.counts, found.mismatches)
         return "done"
 

@@ -70,7 +70,7 @@ class Round:
         reading = await self._read(tenant, partition, users)
         first = await self._look(tenant, partition, reading, asked)
         confirmed, undecided = await self._look_again(tenant, partition, reading, asked, first.suspects)
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             unchanged = asked.unchanged(await work.audits.states(tenant, self._scope.partitions))
         return _found(first, confirmed, undecided, asked, unchanged, partition)
 

@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 
 async def choose(database: Database, tenant: int, partitions: int, limit: int) -> Asked:
     """At most `limit` segments, by chance, that every user has the answers of. Raises DatabaseUnavailable."""
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         states = await work.audits.states(tenant, partitions)
         edges: dict[int, set[int]] = {}
         for row in await work.references.all_of(tenant):

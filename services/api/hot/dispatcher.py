@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import Counter, Histogram
 
 from services.api.auth import Authenticator
-from services.api.bodies import Disconnected, Receive, header
+from services.api.bodies import Disconnected, Receive
 from services.api.errors import ApiError, InternalError, MethodNotAllowed
 from services.api.hot.handler import HotPath, HotRequest, Scope
 from services.api.hot.responses import Send, answer, answer_error
@@ -52,7 +52,7 @@ class Dispatcher:
             _count(next(iter(methods.values())).path, scope["method"], 405, started_s)
             return
         try:
-            caller = self._authenticator.authenticate(header(scope["headers"], b"authorization"))
+            caller = await self._authenticator.admit(scope["headers"], hot.scope)
             status, body = await hot.handle(HotRequest(caller, scope, receive))
             await answer(send, status, body)
         except ApiError as error:

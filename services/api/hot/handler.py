@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from services.api.auth import Caller
 from services.api.bodies import Receive, check_media_type, header, read_body
 from services.api.errors import BadRequest
+from services.api.scopes import Scope as NeededScope
 
 Scope = MutableMapping[str, Any]
 
@@ -31,4 +32,5 @@ class HotPath(NamedTuple):
 
     method: str
     path: str
+    scope: NeededScope
     handle: Callable[[HotRequest], Awaitable[tuple[int, bytes]]]

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from services.api.auth import Caller
 from services.api.errors import BadRequest, Invalid, Unavailable
 from services.api.hot.handler import HotRequest
 from services.api.kafka_writer import KafkaWriter, NotStored, Record
@@ -36,7 +37,7 @@ class Ingestion:
         """One event."""
         body = await request.body()
         try:
-            record = _record(decode_track(body), request.caller.tenant, self._clock.now_us())
+            record = _record(decode_track(body), request.caller, self._clock.now_us())
         except InvalidEvent as invalid:
             _invalid.inc()
             raise refusal(invalid) from None
@@ -50,14 +51,14 @@ class Ingestion:
             events = decode_track_batch(body)
         except InvalidEvent as invalid:
             raise refusal(invalid) from None
-        tenant, now = request.caller.tenant, self._clock.now_us()
+        now = self._clock.now_us()
         records: list[Record] = []
         errors: list[dict[str, Any]] = []
         for index, event in enumerate(events):
             try:
                 if isinstance(event, InvalidEvent):
                     raise event
-                records.append(_record(event, tenant, now))
+                records.append(_record(event, request.caller, now))
             except InvalidEvent as invalid:
                 errors.append({"index": index, "detail": f"{invalid.field}: {invalid.message}"})
         if errors:
@@ -79,7 +80,10 @@ class Ingestion:
         return None if log_epoch is None else position_text(Position(plain_epoch(log_epoch), offsets))
 
 
-def _record(message: EventMessage, tenant: int, now_us: int) -> Record:
+def _record(message: EventMessage, caller: Caller, now_us: int) -> Record:
+    tenant = caller.tenant
+    if caller.only_user is not None:
+        message.user_id = caller.only_user
     return Record(EVENTS, user_key(tenant, message.user_id), event_value(message, tenant, now_us))
 
 

@@ -42,7 +42,6 @@ def _operation(summary: str, tag: str, status: int, answer: dict[str, Any], **mo
     return {
         "summary": summary,
         "tags": [tag],
-        "security": [{"ApiKey": []}],
         "responses": {str(status): {"description": "Success", **_json(answer)}},
         **more,
     }

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
 from services.api.instants import text_of, text_of_us
+from services.api.scopes import Scope, needs
 from services.api.wiring import WiringOf
 
 router = APIRouter(route_class=GuardedRoute, tags=["analytics"])
@@ -44,9 +45,10 @@ class Audit(BaseModel):
 
 
 @router.get("/api/analytics/audit/", response_model=Audit)
+@needs(Scope.READ)
 async def get_audit(wiring: WiringOf, caller: CallerOf) -> Response:
     """How many live answers were held against history, and those that differed. The promise is 0."""
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         found = await work.audits.found(caller.tenant)
         latest = await work.audits.mismatches(caller.tenant)
     checked, mismatches = (found.checked, found.mismatches) if found else (0, 0)

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
 from services.api import history_schemas as schemas
 from services.api.change_streams import MEDIA_TYPE, told
 from services.api.errors import Invalid
 from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
+from services.api.scopes import Scope, needs
 from services.api.use_cases.segments import find
 from services.api.wiring import WiringOf
 
@@ -19,7 +20,9 @@ _STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"sche
 
 
 @router.get("/api/segments/{segment_id:id}/changes/", response_model=schemas.ChangeList, responses=_STREAM)
+@needs(Scope.READ)
 async def list_changes(
+    request: Request,
     wiring: WiringOf,
     caller: CallerOf,
     segment_id: int,
@@ -37,11 +40,14 @@ async def list_changes(
     position = _position("after", after)
     if is_stream and last_event_id:
         position = _position("Last-Event-ID", last_event_id)
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         await find(work, caller, segment_id)
     if is_stream:
         await wiring.feed.end()  # told as an error, not by a stream that breaks off, if the history is away
-        return wiring.streams.response(caller.tenant, segment_id, position)
+        headers = request.scope["headers"]
+        return wiring.streams.response(
+            caller.tenant, segment_id, position, lambda: wiring.authenticator.admit(headers, Scope.READ)
+        )
     page = await wiring.feed.page(position, limit + 1, caller.tenant, segment_id)
     results, has_more = page.changes[:limit], len(page.changes) > limit
     next_after = results[-1].position if has_more else page.through

@@ -5,14 +5,16 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from services.api.guarded_route import JsonAnswer
+from services.api.guarded_route import GuardedRoute, JsonAnswer
+from services.api.scopes import Scope, needs
 
-router = APIRouter(tags=["docs"])
+router = APIRouter(route_class=GuardedRoute, tags=["docs"])
 
 _PAGE = Path(__file__).with_name("docs.html")
 
 
 @router.get("/api/docs/", include_in_schema=False)
+@needs(Scope.OPEN)
 async def docs(request: Request) -> Response:
     """The OpenAPI document as a page."""
     page: str = request.app.state.docs_page
@@ -21,6 +23,7 @@ async def docs(request: Request) -> Response:
 
 
 @router.get("/api/openapi.json/", include_in_schema=False)
+@needs(Scope.OPEN)
 async def openapi(request: Request) -> Response:
     """The OpenAPI document."""
     return JsonAnswer(request.app.openapi())

@@ -9,13 +9,15 @@ from services.api.bodies import header
 from services.api.errors import Conflict, Gone, Invalid, NotFound
 from services.api.export_links import DOWNLOAD, file_name, is_signed
 from services.api.file_answer import StoredFile, file_answer
+from services.api.guarded_route import GuardedRoute
 from services.api.instants import MICROSECONDS, text_of_us
 from services.api.repository.exports import ExportRow
+from services.api.scopes import Scope, needs
 from services.api.use_cases import exports as use_cases
 from services.api.wiring import Wiring, WiringOf
 from shared.runtime.address import Address
 
-router = APIRouter(tags=["exports"])
+router = APIRouter(route_class=GuardedRoute, tags=["exports"])
 
 _MEDIA_TYPES = {
     "parquet": "application/vnd.apache.parquet",
@@ -35,11 +37,12 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     _PATH,
     response_class=Response,
     responses=_ANSWERS,
-    openapi_extra={"security": [{"ApiKey": []}, {}]},
+    openapi_extra={"security": [{"ApiKey": []}, {"Bearer": []}, {}]},
 )
 @router.head(_PATH, include_in_schema=False)
 @router.get(_PATH + "{name}/", include_in_schema=False)
 @router.head(_PATH + "{name}/", include_in_schema=False)
+@needs(Scope.OPEN)  # to a link, which is credentials of its own; to whoever brings none a look at the key
 async def download(
     request: Request,
     wiring: WiringOf,
@@ -47,13 +50,13 @@ async def download(
     expires: Annotated[int | None, Query(ge=0, le=1 << 40)] = None,
     signature: Annotated[str | None, Query()] = None,
 ) -> Response:
-    """The file: with the tenant's key, or without one by the `expires` and `signature` of a `download_url`."""
+    """The file: with credentials that may read, or without any by the `expires` and `signature` of a `download_url`."""
     authorization = header(request.scope["headers"], b"authorization")
     if authorization is None and (expires is not None or signature is not None):
         export = await _linked(wiring, export_id, expires, signature)
     else:
-        caller = wiring.authenticator.authenticate(authorization)
-        async with wiring.database.begin() as work:
+        caller = await wiring.authenticator.admit(request.scope["headers"], Scope.READ)
+        async with wiring.database.begin(caller.tenant) as work:
             export = await use_cases.of_caller(work, caller, export_id)
     return await _answer(request, wiring, export)
 
@@ -63,7 +66,7 @@ async def _linked(wiring: Wiring, export_id: int, expires: int | None, signature
     if expires is None or signature is None:
         missing = "expires" if expires is None else "signature"
         raise Invalid({missing: ["this field is required in a link; was the link cut at its &?"]})
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin_for_all() as work:
         found = await work.exports.of_any_tenant(export_id)
     if found is None or not is_signed(found[1], expires, signature):
         raise NotFound(_NO_LINK)

@@ -17,6 +17,7 @@ from services.api.hot.openapi import EVENT
 from services.api.instants import given_time, text_of_us
 from services.api.members import count_members
 from services.api.membership import entered_at, membership_at
+from services.api.scopes import Scope, needs
 from services.api.use_cases import users
 from services.api.use_cases.segments import find
 from services.api.wiring import WiringOf
@@ -35,6 +36,7 @@ _EVENT_BODY = {"requestBody": {"required": True, "content": {"application/json":
 
 
 @router.get("/api/explorer/users/", response_model=history_schemas.UserList)
+@needs(Scope.READ)
 async def search_users(
     request: Request,
     wiring: WiringOf,
@@ -59,6 +61,7 @@ async def search_users(
 
 
 @router.get("/api/explorer/users/{user_id}/", response_model=history_schemas.UserProfile)
+@needs(Scope.READ)
 async def get_user(request: Request, wiring: WiringOf, caller: CallerOf, user_id: str) -> Response:
     """One user, from the archived events; 404 while there is none."""
     user = _user(user_id)
@@ -76,6 +79,7 @@ async def get_user(request: Request, wiring: WiringOf, caller: CallerOf, user_id
 
 
 @router.get("/api/explorer/users/{user_id}/events/", response_model=history_schemas.PastEvents)
+@needs(Scope.READ)
 async def list_user_events(
     request: Request,
     wiring: WiringOf,
@@ -103,6 +107,7 @@ async def list_user_events(
 
 
 @router.get("/api/explorer/users/{user_id}/history/", response_model=history_schemas.UserHistory)
+@needs(Scope.READ)
 async def list_user_changes(
     request: Request, wiring: WiringOf, caller: CallerOf, user_id: str, limit: _Limit = 50
 ) -> Response:
@@ -111,7 +116,7 @@ async def list_user_changes(
     count, found = await wiring.history.ask(
         "history", request.receive, lambda opened: users.changes(opened, caller.tenant, user, limit), of=CHANGES
     )
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         names = await work.segments.names(caller.tenant, {change.segment_id for change in found})
     results = [
         {
@@ -128,6 +133,7 @@ async def list_user_changes(
 
 
 @router.get("/api/explorer/users/{user_id}/segments/", response_model=list[schemas.UserSegment])
+@needs(Scope.READ)
 async def list_user_segments(wiring: WiringOf, caller: CallerOf, user_id: str) -> Response:
     """The segments that a user is in now, since when, and how many members each has."""
     tenant, user = caller.tenant, _user(user_id)
@@ -135,7 +141,7 @@ async def list_user_segments(wiring: WiringOf, caller: CallerOf, user_id: str) -
     clock, (value,) = await wiring.reader.one(tenant, user)
     ids = membership_at(value, max(wiring.clock.now_us(), clock), live).segment_ids
     since = entered_at(value or b"")
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         names = await work.segments.names(tenant, ids)
     counts = await count_members(wiring.redis, wiring.settings.partitions, tenant, sorted(names))
     return JsonAnswer(
@@ -155,6 +161,7 @@ async def list_user_segments(wiring: WiringOf, caller: CallerOf, user_id: str) -
     "/api/explorer/users/{user_id}/segments/{segment_id:id}/explain/",
     response_model=list[schemas.ExplainedCondition] | schemas.Explanation,
 )
+@needs(Scope.READ)
 async def explain_membership(
     wiring: WiringOf,
     caller: CallerOf,
@@ -167,12 +174,12 @@ async def explain_membership(
     A user without events is in no segment: every condition says so. A segment without an active version: 409.
     """
     user = _user(user_id)
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         segment = await find(work, caller, segment_id)
     if segment.active_version is None:
         raise Conflict("the segment has no active version: compute it first")
     said = await wiring.questions.explain(caller.tenant, user, segment_id, evidence=verbose)
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         # of the version explained: another one may have become active meanwhile
         saved = await work.segments.version(segment_id, said.version)
         definition = parse_definition(saved.definition)
@@ -182,6 +189,7 @@ async def explain_membership(
 
 
 @router.post("/api/explorer/sandbox/publish/", response_model=schemas.TriedEvent, openapi_extra=_EVENT_BODY)
+@needs(Scope.READ)
 async def try_event(request: Request, wiring: WiringOf, caller: CallerOf) -> Response:
     """Which segments the event's user would enter and exit, if it came now. Nothing is stored."""
     tenant = caller.tenant
@@ -191,7 +199,7 @@ async def try_event(request: Request, wiring: WiringOf, caller: CallerOf) -> Res
     except InvalidEvent as invalid:
         raise refusal(invalid) from None
     said = await wiring.questions.try_event(tenant, event.user_id, value)
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         names = await work.segments.names(tenant, [*said.entered, *said.exited])
 
     def named(segment_ids: list[int]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
 from services.api.instants import text_of_us
 from services.api.pages import PageOf
 from services.api.repository.exports import ExportRow
+from services.api.scopes import Scope, needs
 from services.api.use_cases import exports as use_cases
 from services.api.use_cases.segments import find
 from services.api.wiring import Wiring, WiringOf
@@ -22,18 +23,20 @@ _MAX_ID = (1 << 63) - 1
 
 
 @router.post("/api/segments/{segment_id:id}/export/", status_code=202, response_model=schemas.ExportQueued)
+@needs(Scope.WRITE)
 async def request_export(
     wiring: WiringOf, caller: CallerOf, segment_id: int, body: schemas.ExportBody | None = None
 ) -> Response:
     """Ask for a file of the members at one instant, a few seconds from now."""
     wished = body or schemas.ExportBody()
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         export = await use_cases.request(work, caller, segment_id, wished.format)
     wiring.wake_relay()
     return JsonAnswer({"export_id": export.id, "id": export.id, "status": export.status}, 202)
 
 
 @router.get("/api/segments/{segment_id:id}/export/", response_model=schemas.Export | schemas.ExportPage)
+@needs(Scope.READ)
 async def get_export(
     request: Request,
     wiring: WiringOf,
@@ -43,7 +46,7 @@ async def get_export(
     export_id: Annotated[int | None, Query(ge=1, le=_MAX_ID)] = None,
 ) -> Response:
     """One export, or without `export_id` the list of them, newest first."""
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         await find(work, caller, segment_id)
         if export_id is None:
             count, rows = await work.exports.page(segment_id, page.offset, page.limit)

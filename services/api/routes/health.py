@@ -9,24 +9,27 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
 from services.api.database import DatabaseUnavailable
-from services.api.guarded_route import JsonAnswer
+from services.api.guarded_route import GuardedRoute, JsonAnswer
 from services.api.kafka_writer import NotStored
+from services.api.scopes import Scope, needs
 from services.api.wiring import Wiring, WiringOf
 from shared.runtime.health import readiness
 from shared.runtime.metrics import API, exposition
 
-router = APIRouter(tags=["health"])
+router = APIRouter(route_class=GuardedRoute, tags=["health"])
 
 _TIMEOUT_S = 1.5
 
 
 @router.get("/livez/", include_in_schema=False)
+@needs(Scope.OPEN)
 async def livez() -> Response:
     """The event loop answers."""
     return PlainTextResponse("ok\n")
 
 
 @router.get("/readyz/", include_in_schema=False)
+@needs(Scope.OPEN)
 async def readyz(wiring: WiringOf) -> Response:
     """200 when every part is fine, else 503 that names the part and why."""
     postgres, kafka, redis = await asyncio.gather(
@@ -38,6 +41,7 @@ async def readyz(wiring: WiringOf) -> Response:
 
 
 @router.get("/metrics/", include_in_schema=False)
+@needs(Scope.OPEN)
 async def metrics() -> Response:
     """Prometheus text."""
     return Response(exposition(API), headers={"Content-Type": CONTENT_TYPE_LATEST})

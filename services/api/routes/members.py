@@ -13,6 +13,7 @@ from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
 from services.api.instants import given_time, text_of_us
 from services.api.member_pages import START, Member, Place
 from services.api.members import count_members
+from services.api.scopes import Scope, needs
 from services.api.use_cases.members_then import members_then
 from services.api.use_cases.segments import find
 from services.api.wiring import WiringOf
@@ -32,6 +33,7 @@ class MembersCursor(msgspec.Struct, array_like=True, frozen=True):
 
 
 @router.get("/api/segments/{segment_id:id}/members/", response_model=schemas.MembersPage)
+@needs(Scope.READ)
 async def list_members(
     request: Request,
     wiring: WiringOf,
@@ -52,7 +54,7 @@ async def list_members(
         then = await members_then(wiring, caller, request.receive, segment_id, at_us, limit, cursor)
         return JsonAnswer(page_of(then.members, then.next_cursor, then.total))
     place = START if cursor is None else _place(cursor, segment_id, wiring.settings.partitions)
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         await find(work, caller, segment_id)
     members: list[Member] = []
     following, count = None, 0

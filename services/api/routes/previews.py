@@ -7,6 +7,7 @@ from services.api import history_schemas as schemas
 from services.api.definitions import read_definition, refuse
 from services.api.guarded_route import CallerOf, GuardedRoute, JsonAnswer
 from services.api.instants import given_time, text_of_us
+from services.api.scopes import Scope, needs
 from services.api.use_cases import previews as use_cases
 from services.api.wiring import WiringOf
 
@@ -14,6 +15,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["segments"])
 
 
 @router.post("/api/segments/preview/", response_model=schemas.Preview)
+@needs(Scope.READ)
 async def preview(request: Request, wiring: WiringOf, caller: CallerOf, body: schemas.PreviewBody) -> Response:
     """Count the members of a definition in all events, exactly, at an instant. Nothing is saved.
 
@@ -24,7 +26,7 @@ async def preview(request: Request, wiring: WiringOf, caller: CallerOf, body: sc
     given = read_definition(body.definition)
     if not given.references:
         refuse(given.faults)  # nothing to be found of it in the database
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         question = await use_cases.of_given(work, caller, given)
     found = await wiring.history.ask(
         "preview",
@@ -45,12 +47,13 @@ async def preview(request: Request, wiring: WiringOf, caller: CallerOf, body: sc
 
 
 @router.post("/api/segments/{segment_id:id}/estimate/", response_model=schemas.Estimate)
+@needs(Scope.READ)
 async def estimate(request: Request, wiring: WiringOf, caller: CallerOf, segment_id: int) -> Response:
     """Estimate the members of a segment's newest version, by looking at some 20,000 users. 400 without a definition.
 
     As for a preview otherwise.
     """
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         question = await use_cases.of_segment(work, caller, segment_id)
     found = await wiring.history.ask(
         "estimate", request.receive, lambda opened: use_cases.estimate(question, opened), is_dated=True

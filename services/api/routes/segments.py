@@ -14,6 +14,7 @@ from services.api.instants import text_of
 from services.api.members import count_members
 from services.api.pages import PageOf
 from services.api.repository.segments import SegmentFilter, SegmentRow
+from services.api.scopes import Scope, needs
 from services.api.use_cases import segments as use_cases
 from services.api.wiring import Wiring, WiringOf
 
@@ -21,6 +22,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["segments"])
 
 
 @router.get("/api/segments/", response_model=schemas.SegmentPage)
+@needs(Scope.READ)
 async def list_segments(
     wiring: WiringOf,
     caller: CallerOf,
@@ -30,33 +32,36 @@ async def list_segments(
     segment_type: schemas.SegmentType | None = None,
 ) -> Response:
     """The caller's segments by id; `q` is looked for in name and description."""
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         narrow = SegmentFilter(q, status, segment_type)
         count, rows = await work.segments.page(caller.tenant, narrow, page.offset, page.limit)
     return JsonAnswer(page.answer(count, await _answers(wiring, caller, rows)))
 
 
 @router.post("/api/segments/", status_code=201, response_model=schemas.SavedSegment)
+@needs(Scope.WRITE)
 async def create_segment(wiring: WiringOf, caller: CallerOf, body: schemas.NewSegmentBody) -> Response:
     """A new segment; a definition makes version 1. Saving never computes.
 
     Segments that a definition refers to must be the tenant's. `warnings` say what is worth knowing of it.
     """
     change = _change(caller, body)
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         saved = await use_cases.create(work, caller, change)
     return await _saved(wiring, caller, saved, 201)
 
 
 @router.get("/api/segments/{segment_id:id}/", response_model=schemas.Segment)
+@needs(Scope.READ)
 async def get_segment(wiring: WiringOf, caller: CallerOf, segment_id: int) -> Response:
     """One segment."""
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         segment = await use_cases.find(work, caller, segment_id)
     return JsonAnswer((await _answers(wiring, caller, [segment]))[0])
 
 
 @router.patch("/api/segments/{segment_id:id}/", response_model=schemas.SavedSegment)
+@needs(Scope.WRITE)
 async def change_segment(
     wiring: WiringOf, caller: CallerOf, segment_id: int, body: schemas.SegmentChangeBody
 ) -> Response:
@@ -69,24 +74,27 @@ async def change_segment(
 
 
 @router.put("/api/segments/{segment_id:id}/", response_model=schemas.SavedSegment)
+@needs(Scope.WRITE)
 async def put_segment(wiring: WiringOf, caller: CallerOf, segment_id: int, body: schemas.SegmentChangeBody) -> Response:
     """As PATCH: fields that are left out stay."""
     return await _changed(wiring, caller, segment_id, _change(caller, body))
 
 
 @router.delete("/api/segments/{segment_id:id}/", status_code=204, response_class=Response)
+@needs(Scope.WRITE)
 async def delete_segment(wiring: WiringOf, caller: CallerOf, segment_id: int) -> Response:
     """Delete a segment for ever; lookups leave it out at once. 409 while an active segment refers to it."""
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         await use_cases.delete(work, caller, segment_id)
     _follow(wiring, caller)
     return Response(status_code=204)
 
 
 @router.get("/api/segments/{segment_id:id}/versions/", response_model=schemas.VersionPage)
+@needs(Scope.READ)
 async def list_versions(wiring: WiringOf, caller: CallerOf, segment_id: int, page: PageOf) -> Response:
     """The saved definitions, newest first."""
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         segment = await use_cases.find(work, caller, segment_id)
         rows = await work.segments.versions(segment_id, page.offset, page.limit)
     results = [
@@ -104,16 +112,17 @@ async def list_versions(wiring: WiringOf, caller: CallerOf, segment_id: int, pag
 
 
 @router.post("/api/segments/{segment_id:id}/versions/{version:id}/restore/", response_model=schemas.SavedSegment)
+@needs(Scope.WRITE)
 async def restore_version(wiring: WiringOf, caller: CallerOf, segment_id: int, version: int) -> Response:
     """Make the definition of an older version the newest one, unless it is. Saving never computes."""
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         saved = await use_cases.restore(work, caller, segment_id, version)
     _follow(wiring, caller)
     return await _saved(wiring, caller, saved)
 
 
 async def _changed(wiring: Wiring, caller: Caller, segment_id: int, change: use_cases.SegmentChange) -> Response:
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         saved = await use_cases.change(work, caller, segment_id, change)
     _follow(wiring, caller)
     return await _saved(wiring, caller, saved)

@@ -48,7 +48,7 @@ async def members_then(
         Conflict: changes of before were never archived, so that nobody knows.
         Unavailable: not all changes until then are archived yet.
     """
-    async with wiring.database.begin() as work:
+    async with wiring.database.begin(caller.tenant) as work:
         segment = await find(work, caller, segment_id)
     if at_us > wiring.clock.now_us():
         raise Invalid({"at": ["must not be in the future"]})

@@ -36,7 +36,7 @@ class WebhookChanges:
         await rounds("storing membership changes for webhooks", self._once)
 
     async def _once(self) -> float:
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             followers = await work.webhooks.followers()
         together: dict[tuple[int, int], list[Follower]] = defaultdict(list)
         for follower in followers:
@@ -54,7 +54,7 @@ class WebhookChanges:
         bodies, through = _bodies(follower, page)
         if through == follower.position:
             return
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             if not await work.webhooks.advance(follower.id, follower.position, through):
                 return
             if bodies:

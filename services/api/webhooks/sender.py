@@ -58,7 +58,7 @@ class WebhookSender:
     async def _begin(self, attempts: asyncio.TaskGroup) -> float:
         self._wake.clear()
         free = _AT_ONCE - len(self._busy)
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             claimed = await work.deliveries.claim(self._busy, free, self._lease_s)
         for each in claimed:
             crash_point("after_webhook_claim")
@@ -74,7 +74,7 @@ class WebhookSender:
             if body is not None:
                 answer = await self._client.post(claimed.url, claimed.secret, claimed.message_id, body)
                 crash_point("after_webhook_sent")
-                async with self._database.begin() as work:
+                async with self._database.begin_for_all() as work:
                     outcome = await note(work, claimed, answer, self._delays_s)
                 API_WEBHOOK_ATTEMPTS.labels(outcome=outcome).inc()
         except DatabaseUnavailable as outage:
@@ -94,6 +94,6 @@ class WebhookSender:
         if count is None:
             return None
         body = payloads.with_count(claimed.body, count)
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             await work.deliveries.complete(claimed.id, body)
         return body

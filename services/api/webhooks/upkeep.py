@@ -24,7 +24,7 @@ class WebhookUpkeep:
             _show(0, 0.0)
 
     async def _once(self) -> float:
-        async with self._database.begin() as work:
+        async with self._database.begin_for_all() as work:
             removed = await work.deliveries.remove_old(self._kept_s, _REMOVED_AT_ONCE)
             await work.webhooks.remove_deleted()
             _show(*await work.deliveries.pending())

@@ -47,7 +47,7 @@ async def _overtake(world: World, late: int, early: int) -> int:
     """Deactivate `late`, and meanwhile `early`; let a call for `late` wait for it. The number of the wish overtaken."""
     database, caller = Database(world.addresses.database_url), Caller(TENANT, "demo", "case 14")
     with ThreadPoolExecutor(1) as pool:
-        async with database.begin() as work:
+        async with database.begin_for_all() as work:
             await change(work, caller, late, SegmentChange(is_active=False))
             overtaken = (await work.segments.get(TENANT, late)).wish_id  # type: ignore[union-attr] # it is there
             await asyncio.to_thread(_patch, world, early, is_active=False)

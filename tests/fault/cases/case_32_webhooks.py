@@ -94,7 +94,7 @@ def _await_computes(world: World) -> None:
 async def _foreign(database_url: str, to: Receiver) -> None:
     """A webhook of another tenant, which has no segment."""
     database = Database(database_url)
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         tenant = await work.tenants.ensure("another")
         values = {"url": f"{to.url}/foreign", "secret": "0123456789abcdef", "description": "", "is_active": True}
         await work.webhooks.create(tenant, **values, events=EVENTS, position=0)

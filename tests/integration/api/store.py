@@ -37,7 +37,7 @@ def live_segment(api: ServedApi) -> int:
 
     async def change() -> None:
         database = Database(api.wiring.settings.database_url)
-        async with database.begin() as work:
+        async with database.begin_for_all() as work:
             await work.segments.change(segment_id, active_version=1, status="computed")
         await database.close()
 

@@ -19,7 +19,7 @@ def states(api: ServedApi, tenant: int) -> dict[int, SegmentState]:
     """What the audit finds of the tenant's segments."""
 
     async def found() -> dict[int, SegmentState]:
-        async with api.wiring.database.begin() as work:
+        async with api.wiring.database.begin_for_all() as work:
             return await work.audits.states(tenant, PARTITIONS)
 
     return api.do(found)
@@ -29,7 +29,7 @@ def add(api: ServedApi, tenant: int, counts: Counts, mismatches: list[Mismatch])
     """Store a round."""
 
     async def added() -> None:
-        async with api.wiring.database.begin() as work:
+        async with api.wiring.database.begin_for_all() as work:
             await work.audits.add(tenant, counts, mismatches)
 
     api.do(added)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from services.api import change_feed, change_streams
 from services.api.change_feed import Page
 from tests.support.archived_changes import START_US, archive_changes, change
+from tests.support.callers import KEYS, ask, new_key, new_tenant
 from tests.support.evaluators import NO_HISTORY, wait_for
 from tests.support.s3_server import S3Server
 from tests.support.served_api import KEY, PATIENCE_S, ServedApi, fresh_api, served_api
@@ -153,6 +155,18 @@ def test_streams_end_with_the_api(api: ServedApi) -> None:
     assert [each for each in events if each] == []
     following.__exit__(None, None, None)
     client.close()
+
+
+def test_a_stream_tells_nothing_more_once_its_key_is_revoked(api: ServedApi) -> None:
+    tenant = new_tenant(api, api.wiring.settings.bootstrap_tenant)
+    key = new_key(api, tenant)
+    with httpx.Client(base_url=api.url, headers={"Authorization": f"ApiKey {key['key']}"}, timeout=5) as client:
+        with followed(client, PATH) as events:
+            assert next(events)["position"] == 1
+            revoked = ask(api, "DELETE", f"{KEYS}{key['id']}/", tenant.owner)
+            assert revoked.status_code == 204
+            list(events)  # comes to an end, while that of others goes on
+        assert client.get(PATH).status_code == 401
 
 
 @contextlib.contextmanager

@@ -167,7 +167,7 @@ def test_another_tenant_does_not_find_it(servers: Servers, api: ServedApi, folde
     export = complete(servers, api)
 
     async def other() -> int:
-        async with api.wiring.database.begin() as work:
+        async with api.wiring.database.begin_for_all() as work:
             return await work.tenants.ensure("other")
 
     api.wiring.authenticator.belongs_to(api.do(other), "other")

@@ -30,7 +30,7 @@ def on(database_url: str, work: Callable[[Database], Coroutine[Any, Any, Any]]) 
 def test_an_empty_database_is_refused_until_it_is_migrated(database_url: str) -> None:
     with pytest.raises(OldSchema, match=r"at nothing.*run python -m services.api migrate"):
         on(database_url, check_schema)
-    assert on(database_url, migrate) == on(database_url, migrate) == "0005"
+    assert on(database_url, migrate) == on(database_url, migrate) == "0006"
     on(database_url, check_schema)
 
 
@@ -52,7 +52,7 @@ def test_two_migrations_at_once_wait_for_each_other(database_url: str) -> None:
     async def twice(database: Database) -> list[str]:
         return list(await asyncio.gather(migrate(database), migrate(database), migrate(database)))
 
-    assert on(database_url, twice) == ["0005"] * 3
+    assert on(database_url, twice) == ["0006"] * 3
 
 
 def test_a_newer_schema_is_refused_too(database_url: str) -> None:

@@ -13,7 +13,7 @@ from services.api.bodies import MAX_BODY_BYTES
 from services.api.database import Database, DatabaseUnavailable
 from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
-from tests.support.served_api import KEY, ServedApi
+from tests.support.served_api import KEY, TOKEN_SECRET, ServedApi
 
 
 async def test_a_part_that_is_down_is_told_with_when_to_retry() -> None:
@@ -22,7 +22,9 @@ async def test_a_part_that_is_down_is_told_with_when_to_retry() -> None:
         "redis_url": "redis://127.0.0.1:1",
         "database_url": "postgresql://nobody@127.0.0.1:1/none",
         "history": "/nowhere",
+        "exports": "/nowhere",
         "bootstrap_key": KEY,
+        "token_secret": TOKEN_SECRET,
     }
     settings = ApiSettings.model_validate(nowhere)
     wiring = Wiring(settings)

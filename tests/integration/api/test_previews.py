@@ -144,7 +144,7 @@ def activate(api: ServedApi, segment_id: int) -> None:
     """Make the newest version the active one, as the evaluator's reports would."""
 
     async def done() -> None:
-        async with api.wiring.database.begin() as work:
+        async with api.wiring.database.begin_for_all() as work:
             await work.segments.change(segment_id, active_version=1, status="computed")
 
     api.do(done)

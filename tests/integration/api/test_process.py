@@ -14,7 +14,7 @@ import pytest
 from shared.contracts.topics import declare
 from shared.runtime.kafka import ensure_topics
 from tests.support.evaluators import NO_EXPORTS, NO_HISTORY
-from tests.support.served_api import KEY, PATIENCE_S
+from tests.support.served_api import KEY, PATIENCE_S, TOKEN_SECRET
 from tests.support.servers import Servers
 
 ROOT = Path(__file__).parents[3]
@@ -34,6 +34,7 @@ def environment(servers: Servers, database_url: str, **changes: str) -> dict[str
         "SHOAL_EXPORTS": NO_EXPORTS,
         "SHOAL_PARTITIONS": "3",
         "SHOAL_API_BOOTSTRAP_KEY": KEY,
+        "SHOAL_API_TOKEN_SECRET": TOKEN_SECRET,
         "SHOAL_API_PORT": str(free_port()),
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
@@ -57,7 +58,7 @@ def test_it_serves_until_sigterm_and_ends_with_zero(
 ) -> None:
     environ = environment(servers, database_url)
     migrated = run(environ, "migrate")
-    assert (migrated.returncode, migrated.stdout) == (0, "api: the database schema is at 0005\n")
+    assert (migrated.returncode, migrated.stdout) == (0, "api: the database schema is at 0006\n")
     process = subprocess.Popen([sys.executable, "-m", "services.api"], cwd=ROOT, env=environ)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{environ['SHOAL_API_PORT']}") as client:

@@ -37,7 +37,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def new_webhook(database: Database, url: str = "https://1.1.1.1/", *bodies: str) -> int:
     """A webhook for which these bodies wait."""
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         tenant = await work.tenants.ensure("demo")
         values: dict[str, Any] = {"url": url, "secret": "0123456789abcdef", "description": "", "is_active": True}
         webhook = await work.webhooks.create(tenant, **values, events=[payloads.CHANGED])
@@ -47,13 +47,13 @@ async def new_webhook(database: Database, url: str = "https://1.1.1.1/", *bodies
 
 
 async def claim(database: Database, lease_s: float = LEASE_S, busy: tuple[int, ...] = ()) -> list[Claimed]:
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         return await work.deliveries.claim(busy, 100, lease_s)
 
 
 async def statuses(database: Database, webhook_id: int) -> list[tuple[str, int]]:
     """Status and attempts, oldest first."""
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         _, rows = await work.deliveries.page(webhook_id, 0, 100)
     return [(row.status, row.attempts) for row in reversed(rows)]
 
@@ -83,7 +83,7 @@ async def test_a_claim_of_which_nothing_is_noted_ends_with_its_lease(database: D
     await new_webhook(database, "https://1.1.1.1/", "{}")
     (claimed,) = await claim(database)
     assert await claim(database) == []
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         await work.deliveries.revive(claimed.webhook_id)
     (again,) = await claim(database, lease_s=0)
     (later,) = await claim(database)
@@ -94,10 +94,10 @@ async def test_two_who_send_the_same_note_one_outcome(database: Database) -> Non
     webhook_id = await new_webhook(database, "https://1.1.1.1/", "{}")
     (first,), (second,) = await claim(database, lease_s=0), await claim(database)
     for each, answer in ((first, Answer(500, "answered 500")), (second, Answer(None, "x")), (first, Answer(200, None))):
-        async with database.begin() as work:
+        async with database.begin_for_all() as work:
             await note(work, each, answer, DELAYS_S)
     assert await statuses(database, webhook_id) == [("delivered", 2)]
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         assert await note(work, second, Answer(500, "late"), ()) == "given_up"
     assert await statuses(database, webhook_id) == [("delivered", 2)]
 
@@ -105,9 +105,9 @@ async def test_two_who_send_the_same_note_one_outcome(database: Database) -> Non
 async def test_an_outcome_of_a_webhook_that_was_removed_changes_nothing(database: Database) -> None:
     webhook_id = await new_webhook(database, "https://1.1.1.1/", "{}")
     (claimed,) = await claim(database)
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         await work.webhooks.delete(webhook_id)
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         assert await note(work, claimed, Answer(200, None), DELAYS_S) == "given_up"
 
 
@@ -115,9 +115,9 @@ async def test_retries_come_after_their_delay_and_a_little_more(database: Databa
     webhook_id = await new_webhook(database, "https://1.1.1.1/", *["{}"] * 20)
     for _ in range(20):
         (claimed,) = await claim(database)
-        async with database.begin() as work:
+        async with database.begin_for_all() as work:
             assert await note(work, claimed, Answer(500, "answered 500"), DELAYS_S) == "failed"
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         _, rows = await work.deliveries.page(webhook_id, 0, 100)
     delays_s = [(row.next_attempt_at - row.created_at).total_seconds() for row in rows if row.next_attempt_at]
     assert all(3600 <= delay_s < 1.2 * 3600 + 60 for delay_s in delays_s)
@@ -136,7 +136,7 @@ async def test_nothing_is_sent_before_members_can_be_counted(
     """The number of members is that of the first attempt, and the same at every other."""
     body = payloads.recomputed("demo", 7, "seven", None)
     webhook_id = await new_webhook(database, received.url)
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         await work.deliveries.add(webhook_id, payloads.RECOMPUTED, [body])
     monkeypatch.setattr(sender, "_LEASE_BEYOND_S", -0.9)
     counts = [None, None, 3, 4]
@@ -157,7 +157,7 @@ async def test_nothing_is_sent_before_members_can_be_counted(
 async def test_what_ended_long_ago_is_removed_and_what_waits_is_counted(database: Database) -> None:
     webhook_id = await new_webhook(database, "https://1.1.1.1/", *["{}"] * 3)
     (claimed,) = await claim(database)
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         await note(work, claimed, Answer(200, None), DELAYS_S)
     upkeep = WebhookUpkeep(database, kept_days=0.5 / DAY_S)
     running = asyncio.create_task(upkeep.run())
@@ -172,7 +172,7 @@ async def test_what_ended_long_ago_is_removed_and_what_waits_is_counted(database
 async def test_what_is_kept_is_kept(database: Database) -> None:
     webhook_id = await new_webhook(database, "https://1.1.1.1/", "{}")
     (claimed,) = await claim(database)
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         await note(work, claimed, Answer(200, None), DELAYS_S)
         assert await work.deliveries.remove_old(DAY_S, 10) == 0
     assert await statuses(database, webhook_id) == [("delivered", 1)]
@@ -181,11 +181,11 @@ async def test_what_is_kept_is_kept(database: Database) -> None:
 async def test_a_deleted_webhook_goes_with_its_deliveries(database: Database) -> None:
     webhook_id = await new_webhook(database, "https://1.1.1.1/", *["{}"] * 3)
     kept = await new_webhook(database, "https://1.1.1.1/", "{}")
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         await work.webhooks.delete(webhook_id)
     assert [each.webhook_id for each in await claim(database)] == [kept]
     for left in (2, 1, 0):
-        async with database.begin() as work:
+        async with database.begin_for_all() as work:
             assert await work.deliveries.remove_old(DAY_S, 1) == 1
             await work.webhooks.remove_deleted()
         assert len(await statuses(database, webhook_id)) == left

@@ -17,7 +17,7 @@ from services.api.webhooks import payloads
 from tests.support.archived_changes import archive_changes, change
 from tests.support.evaluators import ServiceProcess, environment, wait_for
 from tests.support.receiver import NETWORK, receiver
-from tests.support.served_api import KEY, PARTITIONS, PATIENCE_S
+from tests.support.served_api import KEY, PARTITIONS, PATIENCE_S, TOKEN_SECRET
 from tests.support.servers import Servers
 
 DELIVERIES = 4
@@ -27,7 +27,7 @@ async def store(database_url: str, url: str, position: int | None = None, bodies
     """A webhook at this place of the feed, for which some deliveries wait; their ids."""
     database = Database(database_url)
     await migrate(database)
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         tenant = await work.tenants.ensure("demo")
         values: dict[str, Any] = {"url": url, "secret": "0123456789abcdef", "description": "", "is_active": True}
         webhook = await work.webhooks.create(tenant, **values, events=[payloads.CHANGED], position=position)
@@ -40,7 +40,7 @@ async def store(database_url: str, url: str, position: int | None = None, bodies
 
 async def pending(database_url: str) -> int:
     database = Database(database_url)
-    async with database.begin() as work:
+    async with database.begin_for_all() as work:
         count, _ = await work.deliveries.pending()
     await database.close()
     return count
@@ -54,6 +54,7 @@ def environ(servers: Servers, database_url: str, kafka_bootstrap_servers: str) -
         "SHOAL_DATABASE_URL": database_url,
         "SHOAL_PARTITIONS": str(PARTITIONS),
         "SHOAL_API_BOOTSTRAP_KEY": KEY,
+        "SHOAL_API_TOKEN_SECRET": TOKEN_SECRET,
         "SHOAL_API_WEBHOOK_ALLOWED_NETWORKS": NETWORK,
         "SHOAL_API_WEBHOOK_TIMEOUT_S": "3",
     }

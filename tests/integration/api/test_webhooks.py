@@ -137,7 +137,7 @@ def test_an_unknown_webhook_is_not_found(api: ServedApi) -> None:
 
 def test_another_tenants_webhook_is_not_found(api: ServedApi) -> None:
     async def foreign() -> int:
-        async with api.wiring.database.begin() as work:
+        async with api.wiring.database.begin_for_all() as work:
             tenant = await work.tenants.ensure("other")
             values = {"url": PUBLIC, "secret": "x" * 16, "description": "", "is_active": True, "events": ["x"]}
             return (await work.webhooks.create(tenant, **values)).id
@@ -203,7 +203,7 @@ def test_a_receiver_over_http_outside_the_exempt_networks_is_refused_when_connec
     webhook = made(api, url=received.url)
 
     async def moved() -> None:
-        async with api.wiring.database.begin() as work:
+        async with api.wiring.database.begin_for_all() as work:
             await work.webhooks.change(webhook["id"], url=received.url.replace("127.0.0.42", "127.0.0.43"))
 
     api.do(moved)

@@ -11,6 +11,7 @@ from services.api.settings import ApiSettings
 from services.api.wiring import Wiring
 
 KEY = "sk_unit_0123456789abcdef"
+TOKEN_SECRET = "token-secret-of-unit-tests-0123456789"
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def settings() -> ApiSettings:
         "history": "/none",
         "exports": "/none",
         "bootstrap_key": KEY,
+        "token_secret": TOKEN_SECRET,
     }
     return ApiSettings.model_validate(values)
 

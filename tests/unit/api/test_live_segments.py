@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.api import live_segments
+from services.api import kept
 from services.api.database import DatabaseUnavailable
 from services.api.errors import Unavailable
 from services.api.live_segments import LiveSegments
@@ -42,7 +42,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     moved = Time()
-    monkeypatch.setattr(live_segments, "time", moved)
+    monkeypatch.setattr(kept, "time", moved)
     return moved
 
 

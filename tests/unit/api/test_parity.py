@@ -125,7 +125,7 @@ async def test_the_hot_paths_are_in_the_openapi_document_like_the_others(client:
     document = (await client.get("/api/openapi.json")).json()
     for method, path in [*HOT, COLD]:
         operation = document["paths"][path][method.lower()]
-        assert operation["security"] == [{"ApiKey": []}]
+        assert operation["security"] == [{"ApiKey": []}, {"Bearer": []}]
         assert operation["responses"]["default"] == document["paths"]["/api/segments/"]["post"]["responses"]["default"]
         assert "422" not in operation["responses"]
         assert operation["tags"]

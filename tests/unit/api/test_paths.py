@@ -21,7 +21,7 @@ import pytest
         "/api/segments/1%2Fversions/",
         "/api/segments/previews/",
         "/api/segments//membership/",
-        "/api/auth/token/",
+        "/api/auth/",
         "/docs",
         "/openapi.json",
     ],

@@ -7,7 +7,7 @@ import pytest
 from services.api.settings import ApiSettings
 from services.api.webhooks.payloads import recomputed, uncounted_segment, with_count
 from shared.runtime.settings import InvalidSettings
-from tests.unit.api.conftest import KEY
+from tests.unit.api.conftest import KEY, TOKEN_SECRET
 
 HOUR_S = 3600
 ENVIRON = {
@@ -17,6 +17,7 @@ ENVIRON = {
     "SHOAL_HISTORY": "/none",
     "SHOAL_EXPORTS": "/none",
     "SHOAL_API_BOOTSTRAP_KEY": KEY,
+    "SHOAL_API_TOKEN_SECRET": TOKEN_SECRET,
 }
 
 

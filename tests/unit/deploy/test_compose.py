@@ -13,7 +13,11 @@ from shared.runtime.settings import CommonSettings, field_key
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-SECRETS = {"SHOAL_API_BOOTSTRAP_KEY": "sk_" + "x" * 20, "POSTGRES_PASSWORD": "secret"}
+SECRETS = {
+    "SHOAL_API_BOOTSTRAP_KEY": "sk_" + "x" * 20,
+    "SHOAL_API_TOKEN_SECRET": "x" * 32,
+    "POSTGRES_PASSWORD": "secret",
+}
 OURS = {"migrate": SERVICES["api"], **SERVICES}
 
 

@@ -84,9 +84,20 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     made = load_secrets(tmp_path)
     assert load_secrets(tmp_path) == made
     assert made.api_key.startswith("sk_")
-    assert len({made.api_key, made.database_password, made.redis_password}) == 3
+    assert len({made.api_key, made.database_password, made.redis_password, made.token_secret}) == 4
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
     assert Secrets.new() != made
+
+
+def test_secrets_of_an_earlier_release_stay_and_the_missing_are_made_once(tmp_path: Path) -> None:
+    made = load_secrets(tmp_path)
+    stored = json.loads((tmp_path / "secrets.json").read_text())
+    del stored["token_secret"]
+    (tmp_path / "secrets.json").write_text(json.dumps(stored))
+    mended = load_secrets(tmp_path)
+    assert mended == load_secrets(tmp_path)
+    assert mended.token_secret not in (made.token_secret, "")
+    assert (mended.api_key, mended.database_password) == (made.api_key, made.database_password)
 
 
 def test_the_connection_file_is_private_and_complete(tmp_path: Path) -> None:
