@@ -27,7 +27,7 @@ test: env ## everything that CI runs
 	.venv/bin/lint-imports
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive deploy services shared
 	$(python) -m deploy.audit
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2 --dist loadfile
 
 bench: env ## measure beside a ceiling and a peer in one run; prints tables, writes bench.json
 	$(python) -m tests.bench

@@ -14,7 +14,8 @@ def explain(api_url: str, key: str, *, with_demo: bool) -> None:
     say()
     if with_demo:
         for segment in Api(api_url, key).get("/api/segments/?page_size=50")["results"]:
-            say(f"  {segment['member_count']:>6,} users  {segment['name']} (segment {segment['id']})")
+            users = "?" if segment["member_count"] is None else f"{segment['member_count']:,}"
+            say(f"  {users:>6} users  {segment['name']} (segment {segment['id']})")
         say()
     say(f"  API   {api_url}")
     say(f"  Docs  {api_url}{DOCS_PATH}")

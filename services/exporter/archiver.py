@@ -27,6 +27,8 @@ BYTES_AT_ONCE = 32 << 20
 """And so many bytes of messages."""
 
 _POLL_S = 0.2
+_POLLS = 5
+"""Within an interval, at least: a poll lasts its time, however soon its first message comes."""
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 10
 
 log = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ class Archiver(Generic[RowT, MarkT]):
         self._retry_at = time.monotonic() + seconds
 
     def _turn(self) -> None:
-        messages = self._log.poll(min(_POLL_S, self._archive.interval_s))
+        messages = self._log.poll(min(_POLL_S, self._archive.interval_s / _POLLS))
         if messages is None:
             self._pause(0)
             if not self._log.owned:

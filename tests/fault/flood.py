@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import httpx
@@ -71,12 +70,9 @@ class Flood:
             await asyncio.sleep(float(retry_after or 0))
 
 
-def memory_of(api: ApiProcess, spans: Sequence[float]) -> list[Growth]:
-    """What the api held in each of these spans, one after the other (seconds)."""
-    found = []
-    for span_s in spans:
-        memory = Memory(lambda: [(api.name, api.pid)], _SAMPLE_S)
-        memory.start()
-        time.sleep(span_s)  # it lasts so long: there is no condition
-        found += memory.stop()
-    return found
+def memory_of(api: ApiProcess, span_s: float) -> Growth:
+    """What the api held in that time, which begins now."""
+    memory = Memory(lambda: [(api.name, api.pid)], _SAMPLE_S)
+    memory.start()
+    time.sleep(span_s)  # it lasts so long: there is no condition
+    return memory.stop()[0]

@@ -48,7 +48,7 @@ def kill_postgres(world: World) -> Verdict:
     watch.finish()
     found = [fault for editor in editors for fault in editor.reading.faults]
     found += [f"PostgreSQL was killed, and a lookup was refused: {lookup}" for lookup in watch.refused()]
-    found += [*broken_promises(world, editors), *wrong_wishes(world), *_await_computed(world)]
+    found += [*_await_computed(world), *broken_promises(world, editors), *wrong_wishes(world)]
     await_no_trouble(world.api, "relay")
     saves, refused = sum(len(editor.saved) for editor in editors), sum(editor.refused for editor in editors)
     note = f"{saves} definitions saved, {refused} calls refused, {len(watch.found)} lookups"

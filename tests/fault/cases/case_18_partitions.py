@@ -23,9 +23,9 @@ from tests.support.evaluators import wait_for
 REFUSED_S = 5.0
 """So long an ingestion may take to be refused."""
 NOISE_S = 1.0
-CUT_S, CUT_IN_BRIEF_S = 24.0, 12.0
-MEMORY_MIB, DRIFT_MIB = 200, 40
-"""What the api may hold more in the cut than before; and in its second half more than in the first."""
+CUT_S, CUT_IN_BRIEF_S = 36.0, 12.0
+MEMORY_MIB = 115
+"""What the api may hold more in the cut than before it: 96 were measured, and 129 when it kept what it had refused."""
 RATE = 300
 LEAD_S, WINDOW_S = 2, 8
 VISITED: Json = {
@@ -52,8 +52,7 @@ def cut_off_kafka(world: World) -> Verdict:
     world.await_progress(1_000)
     world.servers.kafka_proxy.set_stall()
     flood = Flood(world.api)
-    cut_s = CUT_IN_BRIEF_S if world.brief else CUT_S
-    before, after = memory_of(world.api, (cut_s / 2, cut_s / 2))
+    held = memory_of(world.api, CUT_IN_BRIEF_S if world.brief else CUT_S)
     flood.finish()
     world.servers.kafka_proxy.set_pass()
     world.await_recovery()
@@ -62,13 +61,11 @@ def cut_off_kafka(world: World) -> Verdict:
     watch.finish()
     found = [*watch.wrong(), *(f"Kafka is cut off, and a lookup is refused: {one}" for one in watch.refused())]
     found += _wrong_refusals(flood)
-    if after.peak_mib > min(before.first_mib + MEMORY_MIB, before.peak_mib + DRIFT_MIB):
-        found.append(f"the api held {before.first_mib:.0f}, {before.peak_mib:.0f}, then {after.peak_mib:.0f} MiB")
+    memory = f"the api held {held.first_mib:.0f} MiB before and up to {held.peak_mib:.0f} in the cut"
+    found += [f"a load that keeps sending fills it: {memory}"] if held.peak_mib > held.first_mib + MEMORY_MIB else []
     slowest = max(answer.took_s for answer in flood.answers)
-    note = (
-        f"{len(flood.answers)} batches refused after {slowest:.1f} s at most; the api held {before.first_mib:.0f} MiB"
-    )
-    return check(world).besides(*found, note=f"{note}, in the cut {before.peak_mib:.0f}, then {after.peak_mib:.0f}")
+    note = f"{len(flood.answers)} batches refused after {slowest:.1f} s at most; {memory}"
+    return check(world).besides(*found, note=note)
 
 
 def _wrong_refusals(flood: Flood) -> Iterator[str]:

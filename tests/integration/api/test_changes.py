@@ -238,13 +238,13 @@ def test_what_is_kept_in_memory_is_what_is_in_the_files(
     settings = api.wiring.settings.model_copy(update={"history": f"{history}/kept"})
     with served_api(settings) as looking, served_api(settings) as reading:
         (history / "kept").mkdir()
-        for start, count in ((0, 0), (0, 7), (7, 13), (20, 20), (40, 29), (69, 50)):
+        for start, count in ((0, 0), (0, 7), (7, 13), (20, 20), (40, 31), (71, 23)):
             archive_changes(settings.history, [change(f"u{n}", 1) for n in range(start, start + count)], start)
             looking.do(looking.wiring.feed.end)
             looking.do(lambda end=start + count: looking.wiring.feed.wait(end - 1))  # type: ignore[misc]
             found = [each["position"] for page in pages(looking, 3) for each in page["results"]]
             assert found == list(range(1, start + count + 1))
-        for position in (0, 80, 118):
+        for position in (0, 60, 80, 93):
             page = looking.do(lambda position=position: looking.wiring.feed.page(position, 1))  # type: ignore[misc]
             assert [page.changes[0].position, page.through] == [position + 1] * 2
         last = [list(pages(each, 4)) for each in (looking, reading)]

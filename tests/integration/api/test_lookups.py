@@ -122,6 +122,10 @@ def test_member_count_is_the_sum_over_the_partitions(api: ServedApi, store: Stor
         store.redis.zadd(key, {f"{partition}-{n}": 0 for n in range(partition + 1)})
     assert api.get(f"/api/segments/{live[0]}/")["member_count"] == 6
     assert api.get(f"/api/segments/{live[1]}/")["member_count"] == 0
+    for spoil in (lambda: store.redis.set(rebuilding_key(1), "1"), lambda: store.redis.delete(head_key(2))):
+        spoil()
+        assert api.get(f"/api/segments/{live[0]}/")["member_count"] is None, "some may be missing"
+        store.redis.delete(rebuilding_key(1))
 
 
 def test_without_the_store_a_lookup_is_refused_within_a_second(servers: Servers) -> None:

@@ -13,7 +13,9 @@ BODY = b'{"event":"segment.recomputed"}'
 PLAIN = "a plain secret!!".replace(" ", "-")
 
 
-@pytest.mark.parametrize("secret", [PLAIN, new_secret(), "sha256=0123456789abcdef"])
+@pytest.mark.parametrize(
+    "secret", [PLAIN, new_secret(), "sha256=0123456789abcdef"], ids=["plain", "made", "like a signature"]
+)
 def test_the_official_client_accepts_what_we_sign_and_nothing_else(secret: str) -> None:
     signature = signed_headers(secret, "msg_1", 1_674_087_231, BODY)["X-SegOps-Signature"]
     assert verify_webhook(BODY, signature, secret)

@@ -25,7 +25,7 @@ def functions() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("secret", [new_secret(), "a-secret-of-their-own"])
+@pytest.mark.parametrize("secret", [new_secret(), "a-secret-of-their-own"], ids=["made", "theirs"])
 def test_receivers_can_copy_the_code(functions: dict[str, Any], secret: str) -> None:
     now_s = int(time.time())
     headers = signed_headers(secret, "msg_1", now_s, BODY)
