@@ -62,6 +62,9 @@ QUESTIONS: dict[str, Callable[[str], list[tuple[str, str, Any]]]] = {
     "/api/explorer/users/{user_id}/events/": lambda other: [
         ("GET", f"/api/explorer/users/{user}/events/", None) for user in (SAME, f"only-{other}")
     ],
+    "/api/explorer/users/{user_id}/history/": lambda other: [
+        ("GET", f"/api/explorer/users/{user}/history/", None) for user in (SAME, f"only-{other}")
+    ],
     "/api/explorer/users/{user_id}/segments/": lambda other: [
         ("GET", f"/api/explorer/users/{user}/segments/", None) for user in (SAME, f"only-{other}")
     ],
