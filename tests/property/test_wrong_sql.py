@@ -12,7 +12,7 @@ from tests.support.sql_checks import Question, check_previews, questions
 from tests.support.wrong_sql import WRONG_SQL, Wrong
 
 no_shrinking = settings(
-    derandomize=True, database=None, phases=[Phase.generate], report_multiple_bugs=False, max_examples=1_000
+    derandomize=True, database=None, phases=[Phase.generate], report_multiple_bugs=False, max_examples=4_000
 )
 """From the same seed each time: the fault must be found every time."""
 

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import redis
 
 from shared.contracts.command import Command, decode_command
 from shared.contracts.progress import Progress
+from shared.contracts.redis_keys import clock_key, head_key
 from shared.contracts.topics import COMMANDS
 from tests.support.served_api import PARTITIONS, PATIENCE_S, ServedApi, next_messages, reading, report
 from tests.support.servers import Servers
@@ -39,9 +41,17 @@ class Follower:
         report(self._servers, *reports)
 
 
+def own_store(redis_url: str) -> None:
+    """Every partition of the membership store has an owner, and no members unless somebody writes them."""
+    with redis.Redis.from_url(redis_url) as store:
+        for partition in range(PARTITIONS):
+            store.mset({head_key(partition): "1 1", clock_key(partition): "1"})
+
+
 @contextmanager
 def followed(servers: Servers) -> Iterator[Follower]:
     """One that plays the evaluator until the end of the block."""
+    own_store(servers.redis_url)
     with reading(servers, COMMANDS, [0]) as consumer:
         yield Follower(servers, lambda: decode_command(next_messages(consumer, 1)[0].value() or b""))
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.contracts.redis_keys import clock_key, head_key
 from tests.integration.api.store import Store, live_segment
-from tests.support.served_api import PARTITIONS, ServedApi, fresh_api
+from tests.support.computing import own_store
+from tests.support.served_api import ServedApi, fresh_api
 from tests.support.servers import Servers
 
 
@@ -22,9 +22,7 @@ def store(api: ServedApi, servers: Servers) -> Iterator[Store]:
     """An empty membership store."""
     written = Store(servers.redis_url, api.segment()["tenant"])
     written.redis.flushall()
-    for partition in range(PARTITIONS):
-        written.redis.set(head_key(partition), "1 1")
-        written.redis.set(clock_key(partition), "1")
+    own_store(servers.redis_url)
     yield written
     written.redis.close()
 
