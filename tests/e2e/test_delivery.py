@@ -16,6 +16,7 @@ import segops
 import segops_admin
 
 from deploy.local.process import end_left_over
+from shared.domain.times import parse_time
 from tests.support.evaluators import wait_for
 from tests.support.local_runner import LocalRunner, free_port_base
 from tests.support.receiver import NETWORK, Receiver, receiver
@@ -116,12 +117,19 @@ def test_the_feed_has_every_turn_and_the_past_follows_from_it(installation: Inst
         state[change["user_id"]] = change["change"]
     assert {user for user, last in state.items() if last == "entered"} == installation.members.keys()
     assert [change["position"] for change in changes] == sorted(change["position"] for change in changes)
-    at = max(change["at"] for change in changes if change["change"] == "entered")
-    left = {change["user_id"] for change in changes if change["change"] == "exited" and change["at"] <= at}
-    then = {one["user_id"] for one in installation.walk(at=at)}
+    last_entry = max((change for change in changes if change["change"] == "entered"), key=instant)
+    left = {c["user_id"] for c in changes if c["change"] == "exited" and instant(c) <= instant(last_entry)}
+    then = {one["user_id"] for one in installation.walk(at=last_entry["at"])}
     assert then == state.keys() - left
     history = installation.get("/api/explorer/users/buyer-0/history/")["results"]
     assert [change["change"] for change in history] == ["exited", "entered"]
+
+
+def instant(change: dict[str, Any]) -> int:
+    """When it was, in microseconds; as texts, instants have no order: a whole second has no fraction."""
+    at_us = parse_time(change["at"])
+    assert at_us is not None
+    return at_us
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "csv", "jsonl"])

@@ -140,7 +140,9 @@ def test_a_lost_changelog_is_made_anew_from_history_and_what_the_log_still_has(
     stream.activate(DEFINITIONS)
     stream.send_many(6_000, USERS, seed=6)
     stream.await_committed()
-    wait_for(lambda: metric(exporter, "shoal_exporter_archived_rows_total") == 6_000, 30, "all is archived")
+    wait_for(
+        lambda: metric(exporter, 'shoal_exporter_archived_rows_total{table="events"}') == 6_000, 30, "all is archived"
+    )
     assert worker.stop() == 0
     truth, ends = Truth(stream, DEFINITIONS), stream.end_offsets()
     delete_topic(stream.bootstrap, CHANGELOG)
