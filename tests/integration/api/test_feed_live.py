@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import httpx
@@ -108,7 +108,9 @@ class Clients:
 
     def __init__(self, api: ServedApi, segment_id: int) -> None:
         self._api, self._path = api, f"/api/segments/{segment_id}/changes/"
-        self._finished = threading.Event()
+        self._finished, self._given_up = threading.Event(), threading.Event()
+        self._count = 0
+        """How many changes there are, once that is finished."""
         self._random = random.Random(SEED)
         self.heard: dict[str, Told] = {"steady": [], "slow": [], "reconnecting": [], "pages": []}
         self.reconnects = 0
@@ -122,12 +124,14 @@ class Clients:
         while everything["has_more"]:
             more = self._api.get(f"{self._path}?limit=1000&after={everything['next_after']}")
             everything = more | {"results": everything["results"] + more["results"]}
-        count = len(everything["results"])
+        self._count = count = len(everything["results"])
         self._finished.set()
         self.heard["afterwards"] = everything["results"]
         names = [name for name in self.heard if name != "afterwards"]
+        wait(following, 4 * PATIENCE_S)
+        self._given_up.set()
         for each in following:
-            each.result(4 * PATIENCE_S)
+            each.result(PATIENCE_S)
         assert {name: len(self.heard[name]) for name in names} == dict.fromkeys(names, count)
 
     def _follow(self, name: str) -> None:
@@ -156,11 +160,15 @@ class Clients:
                 if event is not None:
                     heard.append(event)
                     most -= 1
-                if most == 0 or (event is None and (self._finished.is_set() or most < 1 << 20)):
+                if most == 0 or (event is None and (self._has_all(heard) or most < 1 << 20)):
                     return True
                 if behind:
                     self._fall_behind(len(heard) + behind)
         return False
+
+    def _has_all(self, heard: Told) -> bool:
+        """A heartbeat by itself says nothing: it may have waited for a slow client, with more changes behind it."""
+        return self._given_up.is_set() or (self._finished.is_set() and len(heard) >= self._count)
 
     def _fall_behind(self, count: int) -> None:
         steady = self.heard["steady"]
