@@ -4,8 +4,8 @@ import asyncio
 import time
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from services.api import membership_store
 from services.api.errors import Unavailable
 from services.api.events_log import EventsLog
 from services.api.history import History, answered
@@ -17,7 +17,6 @@ from shared.history.snapshot import Snapshot
 PATIENCE_S = 5.0
 """An exporter at work archives a change well within it."""
 _LOOK_EVERY_S = 0.1
-_REDIS_TIMEOUT_S = 0.9
 
 
 class ChangesKnown:
@@ -54,9 +53,5 @@ class ChangesKnown:
         pipeline = self._redis.pipeline(transaction=False)
         for partition in range(self._partitions):
             pipeline.get(published_key(partition))
-        try:
-            async with asyncio.timeout(_REDIS_TIMEOUT_S):
-                found = await pipeline.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise Unavailable("the membership store does not answer") from error
+        found = await membership_store.answered(pipeline.execute())
         return min(published_of(value).settled_us for value in found)

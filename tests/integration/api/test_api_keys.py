@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,18 +13,12 @@ from sqlalchemy import text
 from shared.contracts.topics import EVENTS
 from tests.support.callers import KEYS, SESSION, TRACK, Tenant, ask, minted, new_key, new_tenant
 from tests.support.evaluators import wait_for
-from tests.support.served_api import PARTITIONS, PATIENCE_S, ServedApi, fresh_api, next_messages, reading, served_api
+from tests.support.served_api import PARTITIONS, PATIENCE_S, ServedApi, next_messages, reading, served_api
 from tests.support.servers import Servers
 
 SEGMENTS = "/api/segments/"
 SECRETS = {"key", "hmac_secret"}
 HOLDS_WITHIN_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def api(servers: Servers) -> Iterator[ServedApi]:
-    with fresh_api(servers) as served:
-        yield served
 
 
 @pytest.fixture(scope="module")

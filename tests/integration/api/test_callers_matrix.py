@@ -1,7 +1,6 @@
 """Every route for every kind of caller: who is let in is what the public contract says, whatever the code declares."""
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
@@ -9,8 +8,7 @@ from sqlalchemy import text
 
 from services.api.app import all_routes, hot_paths
 from tests.support.callers import KEYS, Tenant, ask, minted, new_key, new_login, new_tenant, signed_in
-from tests.support.served_api import KEY, ServedApi, fresh_api
-from tests.support.servers import Servers
+from tests.support.served_api import KEY, ServedApi
 
 ROLES = ("viewer", "member", "admin", "owner")
 MEMBERS = {"member", "admin", "owner", "secret key", "bootstrap key"}
@@ -80,13 +78,6 @@ def may(caller: str, route: Route) -> bool:
     if route.method in READING or READING_POSTS.search(route.path):
         return caller in MEMBERS | {"viewer"}
     return caller in MEMBERS
-
-
-@pytest.fixture(scope="module")
-def api(servers: Servers) -> Iterator[ServedApi]:
-    """An api of its own: the tests may do what they may."""
-    with fresh_api(servers) as served:
-        yield served
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Self
 
-import pytest
-
 from tests.integration.api.history import computed, group
 from tests.support.evaluators import environment, evaluators, metric, wait_for
-from tests.support.served_api import PARTITIONS, ServedApi, fresh_api
+from tests.support.served_api import PARTITIONS, ServedApi
 from tests.support.servers import Servers
 from tests.support.stream import Stream
 
@@ -20,12 +18,6 @@ COME_AND_GO = 20_000
 TURNS_A_SECOND = 2_000
 LIMIT = 500
 PATIENCE_S = 120
-
-
-@pytest.fixture
-def api(servers: Servers) -> Iterator[ServedApi]:
-    with fresh_api(servers) as served:
-        yield served
 
 
 class Turning:

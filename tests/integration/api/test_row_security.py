@@ -1,6 +1,5 @@
 """The second wall: a query that forgets its tenant finds nothing of another one, and writes nothing there."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,8 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from services.api.repository.segments import SegmentRepository
 from services.api.tables import metadata
 from tests.support.callers import Tenant, ask, new_key, new_tenant, pair
-from tests.support.served_api import ServedApi, fresh_api
-from tests.support.servers import Servers
+from tests.support.served_api import ServedApi
 
 OF_NO_TENANT = {"sign_in_attempts"}
 DEFINITION = {
@@ -38,12 +36,6 @@ WRITTEN_BY_JOBS = (
     ),
 )
 """Rows that no request makes, or none without the network."""
-
-
-@pytest.fixture(scope="module")
-def api(servers: Servers) -> Iterator[ServedApi]:
-    with fresh_api(servers) as served:
-        yield served
 
 
 @pytest.fixture(scope="module")

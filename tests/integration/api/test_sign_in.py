@@ -1,6 +1,5 @@
 """Signing in: pairs of tokens, each refresh once, a limit of attempts; and what becomes of logins."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,18 +18,11 @@ from tests.support.callers import (
     signed_in,
 )
 from tests.support.evaluators import wait_for
-from tests.support.served_api import ServedApi, fresh_api, served_api
-from tests.support.servers import Servers
+from tests.support.served_api import ServedApi, served_api
 
 REFRESH = "/api/auth/token/refresh/"
 SEGMENTS = "/api/segments/"
 HOLDS_WITHIN_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def api(servers: Servers) -> Iterator[ServedApi]:
-    with fresh_api(servers) as served:
-        yield served
 
 
 @pytest.fixture(scope="module")
